@@ -16,8 +16,8 @@ from itertools import chain
 from pathlib import Path
 
 from gpuctl.domain.instance import Market
-from gpuctl.domain.market.deadline_rule import Action, Decision, Situation, Why, decide
-from gpuctl.domain.market.spot_replay import Job, Rule, replay
+from gpuctl.domain.market.deadline_rule import Decision, DecisionReason, MarketAction, Situation, decide
+from gpuctl.domain.market.spot_replay import Rule, TimedJob, replay
 from gpuctl.domain.market.spot_trace import Trace, ZoneTrace, parse_trace
 
 CHECKPOINTED = ((2, 1.25), (10, 1.15), (10, 1.5))
@@ -53,7 +53,7 @@ def main() -> None:
         for is_checkpointed, cells in ((True, CHECKPOINTED), (False, FROM_ZERO)):
             for hours, slack in cells:
                 work = timedelta(hours=hours)
-                job = Job(work, work * slack, is_checkpointed)
+                job = TimedJob(work, work * slack, is_checkpointed)
                 print(cell(trace, job, options.starts), flush=True)
 
 
@@ -85,13 +85,13 @@ def generated(count: int, *, median_up_h: float, median_down_h: float, seed: int
     return Trace(zones, 0, days * _DAY_S)
 
 
-def cell(trace: Trace, job: Job, count: int) -> str:
+def cell(trace: Trace, job: TimedJob, count: int) -> str:
     """One line: every rule over the same starts."""
     spare_s = trace.end_s - trace.begin_s - job.finish_by.total_seconds()
     starts = [trace.begin_s + spare_s * number / count for number in range(count)]
     first_zone = Trace(dict([next(iter(trace.zones.items()))]), trace.begin_s, trace.end_s)
     rules: Sequence[tuple[Trace, Rule]] = (
-        (trace, lambda _: Decision(Action.ON_DEMAND, Why.NO_SPOT)),
+        (trace, lambda _: Decision(MarketAction.ON_DEMAND, DecisionReason.NO_SPOT)),
         (trace, greedy),
         (first_zone, uniform_progress),
         (trace, decide),
@@ -105,7 +105,7 @@ def cell(trace: Trace, job: Job, count: int) -> str:
     return f"  {kind:12} {hours:4g} h in {job.finish_by / job.work:4g} x {figures} {least:10.3f} {ratio:4.2f}x"
 
 
-def measured(trace: Trace, job: Job, starts: Sequence[float], rule: Rule) -> Figures:
+def measured(trace: Trace, job: TimedJob, starts: Sequence[float], rule: Rule) -> Figures:
     runs = [replay(trace, job, start_s, rule) for start_s in starts]
     return Figures(sum(run.cost for run in runs) / len(runs), sum(run.is_late for run in runs))
 
@@ -114,12 +114,16 @@ def greedy(situation: Situation) -> Decision:
     """Spot wherever there is any, else on-demand as soon as it would no longer finish in time."""
     running = situation.running
     if running is not None and (running.market is Market.SPOT or not situation.is_checkpointed):
-        return Decision(Action(running.market.value), Why.CONTINUE, running.zone)
+        return Decision(MarketAction(running.market.value), DecisionReason.CONTINUE, running.zone)
     zone = next((zone for zone in situation.zones if zone.is_up), None)
     if zone is not None and running is None:
-        return Decision(Action.SPOT, Why.SPOT_FITS, zone.name)
+        return Decision(MarketAction.SPOT, DecisionReason.SPOT_FITS, zone.name)
     is_last = situation.left - situation.tick < situation.work_left + situation.restart
-    return Decision(Action.ON_DEMAND, Why.LAST_MOMENT) if is_last or running else Decision(Action.WAIT, Why.WAIT)
+    return (
+        Decision(MarketAction.ON_DEMAND, DecisionReason.LAST_MOMENT)
+        if is_last or running
+        else Decision(MarketAction.WAIT, DecisionReason.WAIT)
+    )
 
 
 def uniform_progress(situation: Situation) -> Decision:
@@ -133,25 +137,29 @@ def uniform_progress(situation: Situation) -> Decision:
     if running is not None and running.market is Market.SPOT:
         return decide(situation)
     if spare < 2 * restart:
-        return Decision(Action.ON_DEMAND, Why.LAST_MOMENT)
+        return Decision(MarketAction.ON_DEMAND, DecisionReason.LAST_MOMENT)
     zone = next((zone for zone in situation.zones if zone.is_up), None)
     if running is not None:
         # Hysteresis: back to spot only with progress for two starts.
         is_ahead = progress >= pace * (elapsed + 2 * restart)
         if zone is not None and is_ahead:
-            return Decision(Action.SPOT, Why.SPOT_FITS, zone.name)
-        return Decision(Action.ON_DEMAND, Why.CONTINUE)
+            return Decision(MarketAction.SPOT, DecisionReason.SPOT_FITS, zone.name)
+        return Decision(MarketAction.ON_DEMAND, DecisionReason.CONTINUE)
     if zone is not None:
-        return Decision(Action.SPOT, Why.SPOT_FITS, zone.name)
-    return Decision(Action.WAIT, Why.WAIT) if progress >= pace * elapsed else Decision(Action.ON_DEMAND, Why.NO_SPOT)
+        return Decision(MarketAction.SPOT, DecisionReason.SPOT_FITS, zone.name)
+    return (
+        Decision(MarketAction.WAIT, DecisionReason.WAIT)
+        if progress >= pace * elapsed
+        else Decision(MarketAction.ON_DEMAND, DecisionReason.NO_SPOT)
+    )
 
 
-def clairvoyant(trace: Trace, job: Job, start_s: float) -> float:
+def clairvoyant(trace: Trace, job: TimedJob, start_s: float) -> float:
     """The least cost with all of the trace known, on a grid of two minutes; checkpointed or from zero."""
     return (_with_checkpoints if job.is_checkpointed else _from_zero)(trace, job, start_s)
 
 
-def _from_zero(trace: Trace, job: Job, start_s: float) -> float:
+def _from_zero(trace: Trace, job: TimedJob, start_s: float) -> float:
     needed_s = (job.work + job.restart).total_seconds()
     last_s = start_s + job.finish_by.total_seconds() - needed_s
     for zone in trace.zones.values():
@@ -162,7 +170,7 @@ def _from_zero(trace: Trace, job: Job, start_s: float) -> float:
     return 1.0
 
 
-def _with_checkpoints(trace: Trace, job: Job, start_s: float) -> float:
+def _with_checkpoints(trace: Trace, job: TimedJob, start_s: float) -> float:
     """`costs[mode][n]` is the least cost of `n` steps of work done, ending in that mode; a start takes `boot` steps."""
     steps = int(job.finish_by.total_seconds() // _GRID_S)
     needed = -int(-job.work.total_seconds() // _GRID_S)

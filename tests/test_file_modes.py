@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Operator
-from support.lives import a_life_that_makes_every_file
+from support.lifecycle import a_lifecycle_that_makes_every_file
 from support.modes import open_files
 
 
@@ -26,7 +26,7 @@ def careless(request: pytest.FixtureRequest, operator: Operator) -> Iterator[Ope
 
 
 def test_no_other_user_may_read_anything_whatever_the_umask(careless: Operator) -> None:
-    a_life_that_makes_every_file(careless)
+    a_lifecycle_that_makes_every_file(careless)
     # The stand-in for crontab and what it remembers are the test's own.
     assert [file for file in open_files(careless.folder) if not file.startswith(("bin", "tab"))] == []
 
@@ -45,7 +45,7 @@ def test_no_other_user_may_read_the_sandbox_or_the_folders_above_it(tmp_path: Pa
 def test_files_that_others_could_read_are_closed_to_them(operator: Operator) -> None:
     operator.environ["GPUCTL_STATE"] = str(operator.folder / "own" / "state.json")
     operator.state = operator.folder / "own" / "state.json"
-    a_life_that_makes_every_file(operator)
+    a_lifecycle_that_makes_every_file(operator)
     # A damaged state that was set aside is never opened again, and what a schedule is like is only read: these keep
     # the mode they have.
     spared = ("unusable", "schedule")

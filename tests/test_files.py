@@ -12,7 +12,7 @@ import pytest
 from gpuctl.files import Disk, disk_hint, private_folder, write_all, write_whole
 
 
-class TellingDisk(Disk):
+class RecordingDisk(Disk):
     """Does everything, and writes down what it was asked in which order."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 def test_the_content_is_synced_before_it_takes_the_old_ones_place_and_the_folder_after(
     tmp_path: Path, synced: list[bool]
 ) -> None:
-    disk = TellingDisk()
+    disk = RecordingDisk()
     write_whole(disk, tmp_path / "file", b"new")
     assert disk.told == ["sync", "replace", f"sync {tmp_path.name}"]
     assert synced == [False, True]

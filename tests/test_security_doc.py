@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from support.cli import Operator
-from support.lives import a_life_that_makes_every_file
+from support.lifecycle import a_lifecycle_that_makes_every_file
 
 DOCS = Path(__file__).parents[1] / "docs"
 TEXT = (DOCS / "security.md").read_text()
@@ -47,7 +47,7 @@ def made(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         really(source, target)
 
     monkeypatch.setattr(os, "replace", noted)
-    a_life_that_makes_every_file(operator)
+    a_lifecycle_that_makes_every_file(operator)
     environ = {"PYTHONPATH": os.pathsep.join(sys.path), "XDG_STATE_HOME": str(home)}
     gpuctl = [sys.executable, "-m", "gpuctl"]
     start = ["--sandbox", "provision", "g4dn.xlarge", "--region", "us-east-1", "--check", "ssh"]

@@ -63,8 +63,8 @@ class HeldCloud(FakeCloud):
                 happens()
         return super()._next_trouble()
 
-    def list_instances(self, region: str, ask_ready: Collection[str] = ()) -> Sequence[Observed]:
-        observed = super().list_instances(region, ask_ready)
+    def list_instances(self, region: str, query_ready: Collection[str] = ()) -> Sequence[Observed]:
+        observed = super().list_instances(region, query_ready)
         if self.after_listing is not None:
             happens, self.after_listing = self.after_listing, None
             happens()

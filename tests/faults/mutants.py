@@ -114,7 +114,7 @@ MUTANTS: dict[str, Break] = {
         "gpuctl.store.postgres.statements:_header_of_write", ('" AND serial = %s" if', '" AND %s >= 0" if')
     ),
     "acknowledged without a commit": edited(
-        "gpuctl.store.postgres.connection:Transaction.finish",
+        "gpuctl.store.postgres.connection:PostgresTransaction.finish",
         ('"ROLLBACK" if self._is_refused else "COMMIT"', '"ROLLBACK"'),
     ),
     "fence of a lease not checked": edited(
@@ -174,7 +174,7 @@ MUTANTS: dict[str, Break] = {
         ('"instanceTerminationAction": "DELETE",', ""),
     ),
     "copies taken for ours": edited(
-        "gpuctl.providers.gcp.ending:_check",
+        "gpuctl.providers.gcp.termination:_check",
         ("if record is None:", "if False:"),
         ("if claimed is not None and claimed != record:", "if False:"),
     ),
@@ -188,7 +188,7 @@ MUTANTS: dict[str, Break] = {
     ),
     "no tag check": every(
         edited(
-            "gpuctl.domain.reconcile.evidence:is_the_same_machine",
+            "gpuctl.domain.reconcile.evidence:is_the_same_instance",
             ("if record.cloud_id is None:", "return True\n    if True:"),
         ),
         edited(
@@ -209,7 +209,7 @@ MUTANTS: dict[str, Break] = {
         "gpuctl.services.reconcile.apply:Applier._arm", ("if provider.capabilities.timer_in_create:", "if True:")
     ),
     "contents not looked at": edited(
-        "gpuctl.providers.azure.ending:end_group", ("if not foreign or force:", "if True:")
+        "gpuctl.providers.azure.termination:end_group", ("if not foreign or force:", "if True:")
     ),
     "refused after a lost reply": edited(
         "gpuctl.services.launch.create:send_create", ("if lost is None:", "if error is not lost:")
@@ -224,7 +224,7 @@ MUTANTS: dict[str, Break] = {
     "deadlines judged after the listing": _JUDGED_LATE,
     # Either alone hides that the other is broken.
     "restored deadlines believed": every(
-        edited("gpuctl.domain.reconcile.recovery:with_deadline_of", ("if not record.is_live", "if True")),
+        edited("gpuctl.domain.reconcile.recovery:with_deadline_of", ("if not record.is_active", "if True")),
         edited("gpuctl.domain.reconcile.recovery:confirmed_by_tags", ("if _is_by_deadline(action)", "if False")),
     ),
     "granted deadline not written again": edited(
@@ -270,13 +270,13 @@ MUTANTS: dict[str, Break] = {
     ),
     "leases not checked when they are written": edited(
         "gpuctl.domain.pools.leasing:with_new_lease",
-        ("if (why := _objection(record, pool, lease, now)) is not None:", "if (why := None) is not None:"),
+        ("if (reason := _objection(record, pool, lease, now)) is not None:", "if (why := None) is not None:"),
     ),
     "maximum not checked when it is reached": edited(
         "gpuctl.services.pools.launch:refuse_over_max", ("if _count(pool, records) > pool.max:", "if False:")
     ),
     "launches of a killed tick not counted": edited(
-        "gpuctl.domain.pools.leasing:members", ("if record.is_live and", "if record.is_live and record.cloud_id and")
+        "gpuctl.domain.pools.leasing:members", ("if record.is_active and", "if record.is_live and record.cloud_id and")
     ),
     "pool budget not checked when it is spent": edited(
         "gpuctl.services.pools.launch:admission", ("refuse_over_pool_budget(pool, records, now, origin)", "pass")

@@ -298,8 +298,8 @@ class _World:
 
 
 def _committed(record: Instance, now: datetime) -> Decimal:
-    end = record.expires_at if record.is_live else record.terminated_at or record.updated_at
-    if not record.is_live and record.launched_at is None:
+    end = record.expires_at if record.is_active else record.terminated_at or record.updated_at
+    if not record.is_active and record.launched_at is None:
         return Decimal(0)
     span = end - (record.launched_at or record.created_at)
     return PRICE.usd_per_hour * Decimal(span.total_seconds()) / 3600
@@ -354,7 +354,7 @@ def _without_cron(world: _World) -> list[str]:
     now = world.clock.now()
     wrong = []
     for record in world.records():
-        if record.is_live and record.pool is not None:
+        if record.is_active and record.pool is not None:
             # Also a release whose process died, and an extension that the provider has and the record has not.
             ends = [lease.expires_at for lease in record.pool.leases] + list(record.unconfirmed_deadlines)
             allowed = max([*ends, now]) + 15 * MINUTE

@@ -360,13 +360,13 @@ class _Day:
                 self.reap(number)
         left = {instance.cloud_id for instance in self.cloud.active} - set(self.foreign)
         self.score.violations += [f"leak: {cloud_id}" for cloud_id in sorted(left)]
-        self.score.violations += [f"never closed: {record.id}" for record in self.records() if record.is_live]
+        self.score.violations += [f"never closed: {record.id}" for record in self.records() if record.is_active]
         self.check_books()
 
 
 def committed_cost(record: Instance, now: datetime) -> Decimal:
     """What the record has cost and may cost until its deadline."""
-    if not record.is_live and record.launched_at is None:
+    if not record.is_active and record.launched_at is None:
         return Decimal(0)
-    until = record.expires_at if record.is_live else record.terminated_at or record.updated_at
+    until = record.expires_at if record.is_active else record.terminated_at or record.updated_at
     return PRICE.usd_per_hour * Decimal((until - (record.launched_at or record.created_at)).total_seconds()) / 3600

@@ -210,7 +210,7 @@ class Scenario(Operator):
     def look_for_lies(self) -> None:
         """A record that is closed while its instance lives is a lie."""
         try:
-            closed = {record.id for record in self.records if not record.is_live}
+            closed = {record.id for record in self.records if not record.is_active}
         except GpuctlError as error:
             self.faults.append(f"state unreadable: {error.message}")
             return
@@ -260,7 +260,7 @@ class Scenario(Operator):
         except GpuctlError as error:
             return [*wrong, f"state unreadable: {error.message}"]
         wrong += [f"record lost: {text}" for text in acknowledged if text not in records]
-        wrong += [f"never closed: {record.id}" for record in records.values() if record.is_live]
+        wrong += [f"never closed: {record.id}" for record in records.values() if record.is_active]
         wrong += [f"traceback: {process.err[-300:]}" for process in self._started if "Traceback" in process.err]
         return wrong
 

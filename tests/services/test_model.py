@@ -61,7 +61,7 @@ class World(RuleBasedStateMachine):
         return Runtime(self.store, sessions, self.clock, Silent(), lambda *_: PRICE, timedelta(hours=2))
 
     def live(self) -> list[Instance]:
-        return [record for record in self.store.snapshot().records if record.is_live]
+        return [record for record in self.store.snapshot().records if record.is_active]
 
     def troubled(self, troubles: list[Trouble | None]) -> None:
         self.cloud.troubles = list(troubles)  # type: ignore[arg-type]
@@ -165,7 +165,7 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def what_is_closed_is_gone(self) -> None:
-        closed = {record.id for record in self.store.snapshot().records if not record.is_live}
+        closed = {record.id for record in self.store.snapshot().records if not record.is_active}
         assert not [instance for instance in self.cloud.active if instance.tags.get("gpuctl-id") in closed]
 
     @invariant()

@@ -97,7 +97,7 @@ class FakeCloud:
     def check_request(self, request: Request) -> None:
         return None
 
-    def check_life(self, region: str, life: timedelta) -> None:
+    def check_ttl(self, region: str, ttl: timedelta) -> None:
         return None
 
     def prepare(self, region: str, say: Callable[[str], None]) -> None:
@@ -145,7 +145,7 @@ class FakeCloud:
     def find(self, region: str, record_id: str) -> Sequence[Observed]:
         return [observed for observed in self.list_instances(region) if observed.tags["gpuctl-id"] == record_id]
 
-    def list_instances(self, region: str, ask_ready: Collection[str] = ()) -> Sequence[Observed]:
+    def list_instances(self, region: str, query_ready: Collection[str] = ()) -> Sequence[Observed]:
         self._trouble()
         return [
             self._seen(instance)

@@ -76,7 +76,7 @@ class Context:
         return is_terminal(self.streams.input) and is_terminal(self.streams.err)
 
     @property
-    def may_ask(self) -> bool:
+    def may_prompt(self) -> bool:
         """Whether a question would be read and answered."""
         return self.is_terminal and not self.globals.no_input and not self.environ.get("CI")
 
@@ -130,7 +130,7 @@ class Context:
     @cached_property
     def wiring(self) -> Wiring:
         """The settings, the store, the providers and the services that this command line selects."""
-        prompt = self._prompt if self.may_ask else None
+        prompt = self._prompt if self.may_prompt else None
         return Wiring(self.selection, self.environ, self.clock, self.progress, self.redactor, prompt, self.platform)
 
     def confirm(self, question: str) -> bool:

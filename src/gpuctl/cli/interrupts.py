@@ -72,25 +72,25 @@ def time_limit(span: timedelta) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def terminate_in_time(context: Context, written: Sequence[Instance], made: Sequence[Instance]) -> None:
+def terminate_in_time(context: Context, written: Sequence[Instance], created: Sequence[Instance]) -> None:
     """Request the termination of these instances within seconds; warn of what the state could not record of it."""
     from gpuctl.services.launch.emergency import end_interrupted
 
     with time_limit(TERMINATE_WITHIN):
-        unrecorded = end_interrupted(context.wiring.runtime, written, made)
+        unrecorded = end_interrupted(context.wiring.runtime, written, created)
         if unrecorded is not None:
             context.progress.warn(unrecorded.message)
 
 
 @contextmanager
 def terminating(
-    context: Context, written: Sequence[Instance], made: Sequence[Instance], *failures: type[Failure]
+    context: Context, written: Sequence[Instance], created: Sequence[Instance], *failures: type[Failure]
 ) -> Iterator[None]:
     """Requests the termination of these instances, within seconds, if one of these failures leaves the block."""
     try:
         yield
     except failures:
-        terminate_in_time(context, written, made)
+        terminate_in_time(context, written, created)
         raise
 
 

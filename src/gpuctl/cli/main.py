@@ -89,19 +89,19 @@ def main(
 def _run(context: Context, argv: list[str]) -> int:
     # The parser prints help by itself, to wherever stdout is.
     with redirect_stdout(context.streams.out):
-        answer = build().main(argv, prog_name="gpuctl", standalone_mode=False, obj=context)
+        reply = build().main(argv, prog_name="gpuctl", standalone_mode=False, obj=context)
     _update_ssh_file(context)
-    if not isinstance(answer, Result):
-        return answer if isinstance(answer, int) else 0
-    context.is_interrupted = isinstance(answer.error, Interrupted)
+    if not isinstance(reply, Result):
+        return reply if isinstance(reply, int) else 0
+    context.is_interrupted = isinstance(reply.error, Interrupted)
     try:
-        render(context, answer)
+        render(context, reply)
     except (OSError, ValueError) as error:
         # What was done is done and written down; only a command that had nothing but its output failed.
         if isinstance(error, BrokenPipeError) or not _only_reads(context):
-            return answer.exit_code
+            return reply.exit_code
         return _failed(context, GpuctlError(f"the output could not be written: {error}"), argv)
-    return answer.exit_code
+    return reply.exit_code
 
 
 def _notify_hooks(context: Context) -> None:
@@ -176,9 +176,9 @@ def _update_ssh_file(context: Context) -> None:
         # Without such a file no settings are read.
         if folder is None or not os.path.exists(folder / "ssh_config"):
             return
-        from gpuctl.remote.sshconfig import forget_ended, write
+        from gpuctl.remote.sshconfig import forget_terminated, write
         from gpuctl.services.ssh_targets import targets
 
         known = targets(context.wiring.access, context.wiring.store.snapshot().records)
         write(folder, known)
-        forget_ended(folder, [target.record_id for target in known])
+        forget_terminated(folder, [target.record_id for target in known])

@@ -268,7 +268,7 @@ def _all_ids(context: "Context", word_choice: Sequence[str]) -> Iterable[str]:
 
 
 def _ids(context: "Context", *, with_ended: bool) -> list[str]:
-    records = [record for record in context.wiring.store.snapshot().records if with_ended or record.is_live]
+    records = [record for record in context.wiring.store.snapshot().records if with_ended or record.is_active]
     return [*(record.name for record in records if record.name), *(record.id for record in records)]
 
 

@@ -13,7 +13,7 @@ def refreshed(context: Context, records: Sequence[Instance]) -> Mapping[str, Gpu
     from gpuctl.services.reconcile.reconcile import refresh
 
     context.progress.step(f"querying providers about {counted(len(records), 'instance')}")
-    unasked = refresh(context.wiring.runtime, [record.id for record in records if record.is_live])
+    unasked = refresh(context.wiring.runtime, [record.id for record in records if record.is_active])
     labels = {record.id: record.label for record in records}
     return {
         key: UnresolvedError(f"{labels[key]} is stale: {error.message}", hint=error.hint)

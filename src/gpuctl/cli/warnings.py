@@ -64,12 +64,12 @@ def _warning_lines(context: Context) -> Iterator[str]:
         return
     times = context.wiring.state.reaper.read()
     last = times.last_reap_at
-    late = late_by(context.clock.now(), note.every, note.installed_at, last)
-    if late is not None:
+    overdue = late_by(context.clock.now(), note.every, note.installed_at, last)
+    if overdue is not None:
         how = (
-            f"last ran {approximate(late)} ago"
+            f"last ran {approximate(overdue)} ago"
             if last
-            else f"has not run since it was installed {approximate(late)} ago"
+            else f"has not run since it was installed {approximate(overdue)} ago"
         )
         yield (
             f"the reaper {how}, but {note.kind} should run it every {exact(note.every)}; run: gpuctl schedule status"

@@ -50,7 +50,7 @@ def recommendation_shape(
     return {
         "size": advice.size.value,
         **offer_shape(offer),
-        "autoTerminateMinutes": int(advice.life.total_seconds() // 60),
+        "autoTerminateMinutes": int(advice.ttl.total_seconds() // 60),
         "neededMinutes": int(advice.needed.total_seconds() // 60),
         "costUntilDeadline": dollars(compute),
         "fullCostUntilDeadline": dollars(full_cost),

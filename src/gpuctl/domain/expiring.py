@@ -19,7 +19,7 @@ def expiring_at(record: Instance) -> datetime:
 
 def is_expiring(record: Instance, now: datetime) -> bool:
     """Whether the event is due: active, not STOPPING, and not recorded for this deadline yet."""
-    is_open = record.is_live and record.status is not Status.STOPPING
+    is_open = record.is_active and record.status is not Status.STOPPING
     return is_open and expiring_at(record) <= now < record.expires_at and not _has_notice(record)
 
 

@@ -196,7 +196,7 @@ class Instance(Value):
     delivered: int = 0
 
     @property
-    def is_live(self) -> bool:
+    def is_active(self) -> bool:
         """Whether it may exist and bill: everything that is not proven ended."""
         return not self.status.is_ended
 
@@ -219,7 +219,7 @@ class Instance(Value):
     def former_cloud_ids(self) -> frozenset[str]:
         """The cloud ids that earlier attempts of an active record had: none of them is its instance now."""
         over = (Outcome.LEFTOVERS, Outcome.ENDED)
-        ids = {attempt.cloud_id for attempt in self.attempts if self.is_live and attempt.outcome in over}
+        ids = {attempt.cloud_id for attempt in self.attempts if self.is_active and attempt.outcome in over}
         return frozenset(cloud_id for cloud_id in ids if cloud_id not in (None, self.cloud_id))
 
     @property
@@ -270,7 +270,7 @@ class Observed(Value):
     ready: bool | None = None
     refusal: LaunchRefusal | None = None
     bills_when_stopped: bool = False
-    tells_addresses: bool = True
+    reports_addresses: bool = True
     instance_type: str
     market: Market = Market.ON_DEMAND
     launched_at: AwareDatetime | None = None

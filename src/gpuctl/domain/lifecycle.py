@@ -180,7 +180,7 @@ def was_refused(instance: Instance) -> bool:
     return instance.status is Status.PROVISIONING and all(attempt.outcome in over for attempt in instance.attempts)
 
 
-def launch_failed(instance: Instance, observed: Observed, why: str, at: datetime) -> Instance:
+def launch_failed(instance: Instance, observed: Observed, reason: str, at: datetime) -> Instance:
     """The record of an instance that its provider could not start, PROVISIONING again so that `attempted` may follow.
 
     The attempt is over: ENDED where the provider shows that instance as terminated, else LEFTOVERS, which are swept.
@@ -189,7 +189,9 @@ def launch_failed(instance: Instance, observed: Observed, why: str, at: datetime
     if instance.status is not Status.CONFIGURING or instance.cloud_id != observed.cloud_id:
         raise IllegalTransition(f"{instance.id}: {observed.cloud_id} is not the instance that it is starting")
     outcome = Outcome.LEFTOVERS if observed.exists else Outcome.ENDED
-    over = instance.attempts[-1].model_copy(update={"outcome": outcome, "cloud_id": observed.cloud_id, "detail": why})
+    over = instance.attempts[-1].model_copy(
+        update={"outcome": outcome, "cloud_id": observed.cloud_id, "detail": reason}
+    )
     facts: dict[str, Any] = {
         "attempts": (*instance.attempts[:-1], over),
         "cloud_id": None,
@@ -201,9 +203,9 @@ def launch_failed(instance: Instance, observed: Observed, why: str, at: datetime
         "absent_since": None,
         "safeguards": (),
         "status_message": None,
-        "last_error": why,
+        "last_error": reason,
     }
-    return _with_entry(instance, EventName.ERROR, Status.PROVISIONING, at, None, why, facts)
+    return _with_entry(instance, EventName.ERROR, Status.PROVISIONING, at, None, reason, facts)
 
 
 def attempted(instance: Instance, attempt: Attempt, at: datetime, **facts: Any) -> Instance:
@@ -273,7 +275,7 @@ def _closed_attempt(attempt: Attempt, instance: Instance) -> Attempt:
 
 
 def _address(reported: str | None, known: str | None, observed: Observed) -> str | None:
-    return reported if observed.exists and observed.tells_addresses else known
+    return reported if observed.exists and observed.reports_addresses else known
 
 
 def _status_message(instance: Instance, observed: Observed) -> str | None:

@@ -90,7 +90,7 @@ def unfinished(records: Iterable[Instance], now: datetime) -> list[Instance]:
 def is_usable(record: Instance) -> bool:
     """Whether the work goes on on the instance of this record."""
     work = work_of(record)
-    return work is not None and not work.is_over and record.is_live and record.status is not Status.STOPPING
+    return work is not None and not work.is_over and record.is_active and record.status is not Status.STOPPING
 
 
 def goes_on(record: Instance, now: datetime) -> bool:
@@ -99,7 +99,7 @@ def goes_on(record: Instance, now: datetime) -> bool:
     An instance that a person terminated was the last one, as was one that a budget ended.
     """
     work = work_of(record)
-    if work is None or work.is_over or record.is_live or now >= work.finish_by:
+    if work is None or work.is_over or record.is_active or now >= work.finish_by:
         return False
     return is_lost(record) or record.reason in _NOT_THE_END or is_cut_short(record)
 
@@ -114,7 +114,7 @@ def is_cut_short(record: Instance) -> bool:
 def may_still_run(record: Instance) -> bool:
     """Whether the command of this record may run on its instance."""
     has_begun = any(entry.event == EventName.RUNNING for entry in record.history)
-    return record.is_live and (record.status is not Status.STOPPING or has_begun)
+    return record.is_active and (record.status is not Status.STOPPING or has_begun)
 
 
 def is_driven(record: Instance, now: datetime, is_gone: IsGone) -> bool:
@@ -160,13 +160,13 @@ def left_alone(record: Instance, holder: str, now: datetime, until: datetime) ->
     return with_facts(record, now, timed_work=work.model_copy(update={"driver": Driver(holder="", until=until)}))
 
 
-def over(record: Instance, now: datetime, exit_code: int | None, why: str) -> Instance:
+def over(record: Instance, now: datetime, exit_code: int | None, reason: str) -> Instance:
     """The record with its work over; what was over before stays as it is."""
     work = work_of(record)
     if work is None or work.is_over:
         return record
     ended = work.model_copy(update={"driver": None, "is_over": True, "exit_code": exit_code})
-    return note(record, EventName.FINISHED, now, detail=why, timed_work=ended)
+    return note(record, EventName.FINISHED, now, detail=reason, timed_work=ended)
 
 
 def refuse_second_run(

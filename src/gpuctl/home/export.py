@@ -11,7 +11,7 @@ from gpuctl.errors import StateUnusableError, UsageError
 from gpuctl.files import Disk, disk_hint, write_whole
 
 
-class Bundle:
+class ExportFile:
     """The file of that name; one that is there is added to, as a further member, which every gzip reader reads on."""
 
     def __init__(self, path: Path, disk: Disk | None = None) -> None:

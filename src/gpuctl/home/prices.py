@@ -49,8 +49,8 @@ class LocalPrices:
             raise StateUnusableError(f"the prices cannot be written to `{path}`: {error.strerror or error}") from error
 
 
-def _unusable(path: Path, why: str) -> StateUnusableError:
-    return StateUnusableError(f"the prices in `{path}` cannot be used: {why}", hint="gpuctl prices refresh")
+def _unusable(path: Path, reason: str) -> StateUnusableError:
+    return StateUnusableError(f"the prices in `{path}` cannot be used: {reason}", hint="gpuctl prices refresh")
 
 
 def _text(book: PriceBook) -> str:
@@ -89,8 +89,8 @@ def _book(provider: ProviderName, document: Mapping[str, Any]) -> PriceBook:
         for region, market, usd, as_of, source in rows
     }
     refused = tuple(
-        RejectedPrice(_key(name, region, market), Decimal(usd), str(why))
-        for name, region, market, usd, why in document["refused"]
+        RejectedPrice(_key(name, region, market), Decimal(usd), str(reason))
+        for name, region, market, usd, reason in document["refused"]
     )
     return PriceBook(provider, read_at, prices, refused)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gpuctl.domain.tags import STATE_ID
 from gpuctl.files import make_private, private_folder
-from gpuctl.store.known import Known
+from gpuctl.store.known_states import KnownState
 
 
 class StatesOnEngines:
@@ -17,16 +17,16 @@ class StatesOnEngines:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def read(self, location: str) -> Known | None:
+    def read(self, location: str) -> KnownState | None:
         try:
             document = json.loads(self.path(location).read_bytes())
-            known = Known(document["stateId"], document["serial"])
+            known = KnownState(document["stateId"], document["serial"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
         is_valid = isinstance(known.state_id, str) and STATE_ID.fullmatch(known.state_id)
         return known if is_valid and isinstance(known.serial, int) else None
 
-    def save(self, location: str, known: Known) -> None:
+    def save(self, location: str, known: KnownState) -> None:
         path = self.path(location)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         content = json.dumps({"location": location, "stateId": known.state_id, "serial": known.serial})

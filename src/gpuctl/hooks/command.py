@@ -14,7 +14,7 @@ from gpuctl.domain.wording import last_line
 from gpuctl.hooks.base import IN_HOOK, HookMessage
 
 _SHELL = "/bin/sh"
-_MOST_SAID = 4096
+_LONGEST_OUTPUT = 4096
 
 
 class CommandHook:
@@ -76,6 +76,6 @@ def _exit_text(code: int) -> str:
 
 
 def _last_line(output: IO[bytes]) -> str:
-    output.seek(max(output.seek(0, os.SEEK_END) - _MOST_SAID, 0))
+    output.seek(max(output.seek(0, os.SEEK_END) - _LONGEST_OUTPUT, 0))
     words = last_line(output.read())
     return f": {words}" if words else ""

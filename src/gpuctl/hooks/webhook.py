@@ -25,12 +25,12 @@ class Webhook:
         self._url = url
 
     def send(self, message: HookMessage, patience: timedelta) -> str | None:
-        answer: list[str | None] = []
+        reply: list[str | None] = []
         # In a thread, because neither the look-up of a name nor an answer in drops knows of any total time.
-        thread = Thread(target=lambda: answer.append(self._post(message, patience)), daemon=True)
+        thread = Thread(target=lambda: reply.append(self._post(message, patience)), daemon=True)
         thread.start()
         thread.join(patience.total_seconds())
-        return answer[0] if answer else f"timed out after {exact(patience)}"
+        return reply[0] if reply else f"timed out after {exact(patience)}"
 
     def _post(self, message: HookMessage, patience: timedelta) -> str | None:
         try:

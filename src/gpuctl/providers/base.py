@@ -174,7 +174,7 @@ class Provider(Protocol):
         """Raise UsageError for what this cloud would refuse of its tags, image or subnet. Calls nothing."""
         ...
 
-    def check_life(self, region: str, life: timedelta) -> None:
+    def check_ttl(self, region: str, ttl: timedelta) -> None:
         """Raise UsageError where the timer outside the laptop cannot hold a deadline that far off.
 
         Asks the cloud only where the answer depends on it.
@@ -225,7 +225,7 @@ class Provider(Protocol):
         """Every instance that carries this record's id tag, ended ones included, from a complete listing."""
         ...
 
-    def list_instances(self, region: str, ask_ready: Collection[str] = ()) -> Sequence[Observed]:
+    def list_instances(self, region: str, query_ready: Collection[str] = ()) -> Sequence[Observed]:
         """Every instance in the region with a `gpuctl-state` tag of any value, terminated ones included.
 
         Complete, or an error is raised. Readiness is queried only for the cloud IDs in `ask_ready`.

@@ -27,8 +27,8 @@ def sweep_safeguard(
     }
     missing = [name for name, value in required.items() if value is None]
     if missing or claims.expires_at is None or launched_at is None:
-        why = f"no readable {tag} for {', '.join(missing)}"
-        return Safeguard(mechanism=Mechanism.SWEEP, status=SafeguardStatus.MISSING, checked_at=at, detail=why)
+        reason = f"no readable {tag} for {', '.join(missing)}"
+        return Safeguard(mechanism=Mechanism.SWEEP, status=SafeguardStatus.MISSING, checked_at=at, detail=reason)
     return Safeguard(
         mechanism=Mechanism.SWEEP,
         status=SafeguardStatus.CONFIGURED,

@@ -17,7 +17,7 @@ _ANSWERS = timedelta(seconds=60)
 _LOOK_UP_EVERY_S = 1.0
 _FRAME = re.compile(rb"([OE]) ([1-9][0-9]{0,6})|(T)|(L)|C ([0-9]{1,3})")
 _LONGEST_LINE = 64
-_NO_ROOM = 73
+_NO_SPACE = 73
 
 
 class CommandLostError(CloudError):
@@ -44,7 +44,7 @@ class RemoteJob:
         full, CommandLostError if the command was started and is gone.
         """
         reply = line.ask(self.script(), within=_ANSWERS)
-        if reply.code == _NO_ROOM:
+        if reply.code == _NO_SPACE:
             raise CloudError(f"`{line.target.user}` has no writable home directory on the instance")
         if reply.code != 0:
             raise CommandLostError("the command did not start on the instance")
@@ -77,7 +77,7 @@ class RemoteJob:
             _send(process, f"{_shell('follow.sh')}\n{{\n{call}\nexit\n}}\n".encode())
             code = self._read(process, on_output, keep_on)
             if code is None:
-                raise failure(line.target, _last_words(process))
+                raise failure(line.target, _last_line(process))
             return code
         finally:
             stop(process)
@@ -147,7 +147,7 @@ def _send(process: "subprocess.Popen[bytes]", script: bytes) -> None:
         return
 
 
-def _last_words(process: "subprocess.Popen[bytes]") -> bytes:
+def _last_line(process: "subprocess.Popen[bytes]") -> bytes:
     assert process.stderr is not None
     return process.stderr.read()
 

@@ -65,11 +65,11 @@ def exclude(ssh_config: Path, path: Path) -> bool:
     return True
 
 
-def forget_ended(folder: Path, live: Sequence[str]) -> None:
+def forget_terminated(folder: Path, active: Sequence[str]) -> None:
     """Remove what is remembered of host keys of instances that are gone."""
     with suppress(OSError):
         for path in (folder / KNOWN_HOSTS).iterdir():
-            if path.name not in live:
+            if path.name not in active:
                 path.unlink()
 
 

@@ -11,7 +11,7 @@ from gpuctl.domain.lifecycle import note
 from gpuctl.domain.pools.leasing import needed_deadline
 from gpuctl.domain.reconcile.actions import Rules
 from gpuctl.domain.reconcile.deadlines import extended, extended_by_tags, with_unconfirmed, without_unconfirmed
-from gpuctl.domain.reconcile.evidence import is_the_same_machine
+from gpuctl.domain.reconcile.evidence import is_the_same_instance
 from gpuctl.domain.reconcile.recovery import with_deadline_of
 from gpuctl.domain.tags import ownership
 from gpuctl.errors import GpuctlError, NotReadyError, UnresolvedError, UsageError
@@ -83,7 +83,7 @@ def _read_tags(runtime: Runtime, session: Session, record: Instance) -> tuple[In
         observed = session.provider.get(record.region, record.cloud_id)
     except GpuctlError as error:
         return record, error
-    if observed is not None and observed.exists and not is_the_same_machine(record, observed, rules.state_id):
+    if observed is not None and observed.exists and not is_the_same_instance(record, observed, rules.state_id):
         return record, UnresolvedError(f"the gpuctl tags of {record.cloud_id} were changed")
     if state.is_restored and observed is not None and observed.exists:
         tagged = partial(with_deadline_of, observed=observed, now=session.now)
@@ -120,7 +120,7 @@ def _write_present_deadline(store: RecordStore, session: Session, record: Instan
     """
     with suppress(GpuctlError):
         fresh = next(other for other in store.snapshot().records if other.id == record.id)
-        if fresh.is_live and fresh.status is not Status.STOPPING and fresh.cloud_id is not None:
+        if fresh.is_active and fresh.status is not Status.STOPPING and fresh.cloud_id is not None:
             session.provider.set_deadline(record.region, fresh.cloud_id, needed_deadline(fresh))
             store.update(record.id, partial(without_unconfirmed, expires_at=moved, at=session.now))
 

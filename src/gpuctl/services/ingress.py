@@ -27,7 +27,7 @@ def opened_ranges(known: Sequence[OpenedRange], records: Sequence[Instance], now
     ranges = {_key(opened): opened for opened in known}
     named = set()
     for record in records:
-        needed_at = now if record.is_live else record.terminated_at or record.updated_at
+        needed_at = now if record.is_active else record.terminated_at or record.updated_at
         for key in _opened(record):
             named.add(key)
             before = ranges.get(key)

@@ -117,9 +117,9 @@ def refresh(
     closed: list[str] = []
     for number, text in enumerate(regions):
         on_region(text, number, len(regions))
-        answer = price_list.read(text, names)
-        read |= answer.prices
-        closed += [] if answer.is_open else [text]
+        reply = price_list.read(text, names)
+        read |= reply.prices
+        closed += [] if reply.is_open else [text]
     requested = [region for region in regions if region not in closed]
     if not read:
         raise _no_prices_error(provider, region, catalog, is_closed=not requested)

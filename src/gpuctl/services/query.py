@@ -97,9 +97,9 @@ def resolve(store: RecordStore, text: str, *, whole_only: bool = False) -> Insta
     if not text:
         raise UsageError("ID is empty", hint="gpuctl list")
     present = all_records(store, with_archived=False)
-    live = [record for record in present if record.is_live]
-    ended = [record for record in present if not record.is_live]
-    for group in (live, ended):
+    active = [record for record in present if record.is_active]
+    ended = [record for record in present if not record.is_active]
+    for group in (active, ended):
         match = _match(group, text, whole_only=whole_only)
         if match is not None:
             return match

@@ -49,7 +49,7 @@ def find(
     if wanted is None:
         raise _several_states(everywhere)
     ids = {record.id for record in records}
-    machines = everywhere.machines_of(wanted)
+    machines = everywhere.instances_of(wanted)
     unknown = [adopted(observed, survey.session.profile, survey.session.now, runtime) for survey, observed in machines]
     return Recovery(
         wanted, records, [record for record in unknown if record.id not in ids], everywhere, present is not None
@@ -121,7 +121,7 @@ def _archived(store: RecordStore) -> list[Instance]:
 def _several_states(everywhere: FullSurvey) -> GpuctlError:
     counts = everywhere.state_ids()
     if not counts:
-        return _no_state_found(everywhere)
+        return _state_not_found(everywhere)
     result = ", ".join(f"`{text}` ({count})" for text, count in counts.items())
     possible = "1 state is" if len(counts) == 1 else f"{len(counts)} states are"
     return UsageError(
@@ -130,7 +130,7 @@ def _several_states(everywhere: FullSurvey) -> GpuctlError:
     )
 
 
-def _no_state_found(everywhere: FullSurvey) -> GpuctlError:
+def _state_not_found(everywhere: FullSurvey) -> GpuctlError:
     """Why no state is known. That nothing was found proves nothing where a provider could not be queried."""
     if everywhere.surveys and not everywhere.problems:
         unused = "".join(f"; {remark}" for remark in everywhere.remarks)

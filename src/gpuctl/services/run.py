@@ -29,7 +29,7 @@ from gpuctl.services.launch.emergency import end_interrupted, unwritten
 from gpuctl.services.query import current_record
 from gpuctl.services.reconcile.reconcile import settle
 from gpuctl.services.runtime import Runtime
-from gpuctl.services.terminate import end, wait_until_gone
+from gpuctl.services.terminate import end, wait_until_terminated
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=30)
 LOOK_EVERY = timedelta(seconds=10)
@@ -172,7 +172,7 @@ def _terminate(runtime: Runtime, result: TaskResult, reason: Reason) -> None:
     """Terminate the instance and wait for the confirmation; a state that cannot be used prevents no request."""
     try:
         end(runtime, [result.record.id], reason)
-        result.end_error = wait_until_gone(runtime, [result.record.id], PROOF).errors.get(result.record.id)
+        result.end_error = wait_until_terminated(runtime, [result.record.id], PROOF).errors.get(result.record.id)
         result.record = current_record(runtime.store, result.record)
     except (StateUnusableError, StateLockedError) as error:
         result.end_error = unwritten(error, [result.record], runtime)
@@ -233,7 +233,7 @@ class _Run:
         if self._job is not None and code is None:
             try:
                 fresh = current_record(self._runtime.store, self._record)
-                if fresh.is_live and fresh.status is not Status.STOPPING:
+                if fresh.is_active and fresh.status is not Status.STOPPING:
                     self._job.kill(self._line)
             except GpuctlError as error:
                 self._runtime.progress.warn(f"the command may still be running on the instance: {error.message}")
@@ -249,15 +249,15 @@ class _Run:
 
     def _persist(self, attempt: Callable[[], T]) -> T:
         """Try until there is an answer, or the instance is over."""
-        pause, is_told = FIRST_PAUSE, False
+        pause, is_listed = FIRST_PAUSE, False
         while True:
             self._keep_on()
             try:
                 return attempt()
             except UnreachableError as error:
-                if not is_told:
+                if not is_listed:
                     self._runtime.progress.warn(f"connection lost ({error.message}); reconnecting until the deadline")
-                is_told = True
+                is_listed = True
             # Ask the cloud, too: an instance that is gone is not worth waiting for.
             settle(self._runtime, [self._record.id])
             self._looked_at = None
@@ -274,19 +274,19 @@ class _Run:
         self._looked_at = elapsed
         self._watch(current_record(self._runtime.store, self._record))
         fresh = current_record(self._runtime.store, self._record)
-        if not fresh.is_live or fresh.status is Status.STOPPING:
+        if not fresh.is_active or fresh.status is Status.STOPPING:
             raise _InstanceTerminated(_ended(fresh), fresh.reason or Reason.USER)
         if fresh.is_due(self._runtime.clock.now()) and not self._is_extended():
-            late = f"the deadline of {fresh.label} passed before the command finished"
+            overdue = f"the deadline of {fresh.label} passed before the command finished"
             raise _InstanceTerminated(
-                CloudError(late, hint="add `--ttl 120`, or run gpuctl extend in time"), Reason.EXPIRED
+                CloudError(overdue, hint="add `--ttl 120`, or run gpuctl extend in time"), Reason.EXPIRED
             )
 
     def _is_extended(self) -> bool:
         """Whether another copy of this state has extended the instance, as its tags say; the record has that then."""
         settle(self._runtime, [self._record.id], lambda action: action.kind is ActionKind.REFRESH)
         fresh = current_record(self._runtime.store, self._record)
-        is_wanted = fresh.is_live and fresh.status is not Status.STOPPING
+        is_wanted = fresh.is_active and fresh.status is not Status.STOPPING
         return is_wanted and not fresh.is_due(self._runtime.clock.now())
 
 

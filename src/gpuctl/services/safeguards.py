@@ -24,21 +24,21 @@ def read_back(runtime: Runtime, records: Sequence[Instance]) -> Mapping[str, Gpu
     Returns the error of each that could not be queried; its record keeps the earlier result. Records without an
     instance, and those being terminated, are skipped.
     """
-    answers: dict[str, Sequence[Safeguard]] = {}
+    replies: dict[str, Sequence[Safeguard]] = {}
     failures: dict[str, GpuctlError] = {}
     for record in records:
-        if not record.is_live or record.status is Status.STOPPING or record.cloud_id is None:
+        if not record.is_active or record.status is Status.STOPPING or record.cloud_id is None:
             continue
         try:
             session = runtime.sessions.of(record)
-            answers[record.id] = safeguards_of(session.provider, record, session.now)
+            replies[record.id] = safeguards_of(session.provider, record, session.now)
         except GpuctlError as error:
             failures[record.id] = error
 
-    def with_answer(fresh: Instance) -> Instance:
-        return with_facts(fresh, runtime.clock.now(), safeguards=tuple(answers[fresh.id]))
+    def with_reply(fresh: Instance) -> Instance:
+        return with_facts(fresh, runtime.clock.now(), safeguards=tuple(replies[fresh.id]))
 
-    runtime.store.update_each(list(answers), with_answer)
+    runtime.store.update_each(list(replies), with_reply)
     return failures
 
 

@@ -79,7 +79,7 @@ class Sessions:
         self._progress = progress
         self._providers: dict[tuple[ProviderName, str | None], Provider] = {}
         self._open: dict[tuple[ProviderName, str | None], Session] = {}
-        self._skew_told = False
+        self._skew_reported = False
 
     def provider(self, name: ProviderName, profile: str | None) -> "Provider":
         """The cloud by that profile, without asking it anything. Raises UsageError where it is not supported."""
@@ -145,8 +145,8 @@ class Sessions:
         anchor = identity.cloud_time
         if anchor is not None and abs(anchor - here) <= TRUSTED_SKEW:
             anchor = here
-        elif anchor is not None and abs(anchor - here) > MAX_SKEW and not self._skew_told:
-            self._skew_told = True
+        elif anchor is not None and abs(anchor - here) > MAX_SKEW and not self._skew_reported:
+            self._skew_reported = True
             way = "ahead of" if here > anchor else "behind"
             self._progress.warn(
                 f"the clock of this computer is {exact(abs(anchor - here))} {way} the provider's; using "

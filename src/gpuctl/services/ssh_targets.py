@@ -18,7 +18,7 @@ def targets(access: Access, records: Sequence[Instance]) -> list[Target]:
     """Every live instance that has an address, oldest first."""
     targets = []
     for instance in sorted(records, key=lambda record: (record.created_at, record.id)):
-        if instance.is_live and instance.status is not Status.STOPPING:
+        if instance.is_active and instance.status is not Status.STOPPING:
             try:
                 targets.append(access.target(instance))
             except NotReadyError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.lifecycle import advance, was_refused
 from gpuctl.domain.reconcile.actions import Action, ActionKind, scope_of
-from gpuctl.domain.reconcile.evidence import is_the_same_machine
+from gpuctl.domain.reconcile.evidence import is_the_same_instance
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.polling import Poll
 from gpuctl.services.query import records_of
@@ -52,8 +52,8 @@ def end_at_once(runtime: Runtime, record_ids: Sequence[str], reason: Reason) -> 
     afterwards.
     """
     refused = _write_stopping(runtime.store, runtime.clock.now(), record_ids, reason)
-    live = [record for record in records_of(runtime.store, record_ids) if record.is_live]
-    for (name, account, profile), group in by_login(record for record in live if record.id_is_from_create).items():
+    active = [record for record in records_of(runtime.store, record_ids) if record.is_active]
+    for (name, account, profile), group in by_login(record for record in active if record.id_is_from_create).items():
         try:
             survey = Survey(runtime.sessions.of_account(name, account, profile))
         except GpuctlError:
@@ -62,8 +62,8 @@ def end_at_once(runtime: Runtime, record_ids: Sequence[str], reason: Reason) -> 
         Applier(runtime, survey).apply(
             [Action(ActionKind.TERMINATE, scope_of(record), record, reason=record.reason) for record in group]
         )
-    live = [record for record in records_of(runtime.store, record_ids) if record.is_live]
-    is_open = [record.id for record in live if record.deleted_by_us_at is None and record.id not in refused]
+    active = [record for record in records_of(runtime.store, record_ids) if record.is_active]
+    is_open = [record.id for record in active if record.deleted_by_us_at is None and record.id not in refused]
     settled = settle(runtime, is_open)
     records = records_of(runtime.store, record_ids)
     return TerminateResult(records, {**refused, **_unconfirmed_errors(records, settled)})
@@ -92,13 +92,13 @@ def _terminate_instance(provider: "Provider", record: Instance, state_id: str, *
         raise UnresolvedError("the ID of its instance is not known yet", hint=f"gpuctl terminate {record.label}")
     if not record.id_is_from_create:
         observed = provider.get(record.region, record.cloud_id)
-        if observed is not None and not is_the_same_machine(record, observed, state_id):
+        if observed is not None and not is_the_same_instance(record, observed, state_id):
             raise UnresolvedError(f"the gpuctl tags of {record.cloud_id} were changed")
     for error in provider.terminate(record.region, [record.cloud_id], force=force).values():
         raise error
 
 
-def wait_until_gone(runtime: Runtime, record_ids: Sequence[str], timeout: timedelta) -> TerminateResult:
+def wait_until_terminated(runtime: Runtime, record_ids: Sequence[str], timeout: timedelta) -> TerminateResult:
     """Wait until all of these are confirmed terminated or the time is up; then the record stays STOPPING for the
     reaper.
     """
@@ -106,7 +106,7 @@ def wait_until_gone(runtime: Runtime, record_ids: Sequence[str], timeout: timede
     settled = ReconcileResult()
     while True:
         records = records_of(runtime.store, record_ids)
-        pending = [record for record in records if record.is_live]
+        pending = [record for record in records if record.is_active]
         if not pending:
             return TerminateResult(records)
         if poll.waited >= timeout:
@@ -141,14 +141,14 @@ def _unconfirmed_errors(records: Sequence[Instance], settled: ReconcileResult) -
     failed = {done.record.id: done for done in settled.done if done.record and done.error}
     errors: dict[str, GpuctlError] = {}
     for record in records:
-        if not record.is_live or record.deleted_by_us_at is not None:
+        if not record.is_active or record.deleted_by_us_at is not None:
             continue
         unasked = settled.unasked.get(record.id)
         done = failed.get(record.id)
-        why = unasked.message if unasked else (done and done.error) or "its instance is not visible yet"
+        reason = unasked.message if unasked else (done and done.error) or "its instance is not visible yet"
         hint = unasked.hint if unasked else done and done.hint
         errors[record.id] = UnresolvedError(
-            f"could not terminate {record.label}: {why}", hint=hint or "gpuctl reap retries automatically"
+            f"could not terminate {record.label}: {reason}", hint=hint or "gpuctl reap retries automatically"
         )
     return errors
 

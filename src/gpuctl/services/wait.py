@@ -57,9 +57,9 @@ def wait_for(runtime: Runtime, requested: Sequence[Instance], goal: Goal, timeou
             return WaitResult(records, errors)
         runtime.progress.step(f"waiting until {_labels_of(pending)} {'is' if len(pending) == 1 else 'are'} {goal}")
         unasked = refresh(runtime, [record.id for record in pending])
-        why = {key: f"the provider could not be queried: {error.message}" for key, error in unasked.items()}
+        reason = {key: f"the provider could not be queried: {error.message}" for key, error in unasked.items()}
         if goal is Goal.READY:
-            why |= {
+            reason |= {
                 key: error.message
                 for key, error in check_booted(runtime, current_records(runtime.store, pending)).items()
             }
@@ -73,7 +73,7 @@ def wait_for(runtime: Runtime, requested: Sequence[Instance], goal: Goal, timeou
         if pending and waited >= timeout:
             return WaitResult(
                 current_records(runtime.store, requested),
-                {record.id: _timeout_error(record, goal, waited, why.get(record.id)) for record in pending},
+                {record.id: _timeout_error(record, goal, waited, reason.get(record.id)) for record in pending},
             )
         if pending:
             poll.pause(timeout - waited)
@@ -112,16 +112,16 @@ def _is_over(record: Instance) -> bool:
 
 
 def _cannot_be_ready_error(record: Instance) -> GpuctlError:
-    why = f" ({record.reason})" if record.reason else ""
+    reason = f" ({record.reason})" if record.reason else ""
     return CloudError(
-        f"{record.label} is {record.status}{why}: it can no longer become ready", hint=f"gpuctl get {record.id}"
+        f"{record.label} is {record.status}{reason}: it can no longer become ready", hint=f"gpuctl get {record.id}"
     )
 
 
 def _timeout_error(record: Instance, goal: Goal, waited: timedelta, problem: str | None) -> GpuctlError:
-    why = f"; {problem}" if problem else ""
+    reason = f"; {problem}" if problem else ""
     return UnresolvedError(
-        f"{record.label} is {record.status} and not {goal} after {exact(waited)}{why}",
+        f"{record.label} is {record.status} and not {goal} after {exact(waited)}{reason}",
         hint=f"gpuctl get {record.id} --refresh",
     )
 

@@ -60,11 +60,11 @@ class WorkClaims:
         if record is not None:
             self.store.update(record.id, partial(left_alone, holder=self.holder, now=now, until=now + pause))
 
-    def finish(self, work_id: str, exit_code: int | None, why: str) -> None:
+    def finish(self, work_id: str, exit_code: int | None, reason: str) -> None:
         """Write that the work is over; work that is over already stays as it is."""
         record, now = self.latest(work_id), self.clock.now()
         if record is not None:
-            self.store.update(record.id, partial(over, now=now, exit_code=exit_code, why=why))
+            self.store.update(record.id, partial(over, now=now, exit_code=exit_code, reason=reason))
 
     def admission(self, work_id: str, previous: Instance | None, *, moves: bool = False) -> Guard:
         """The guard of the next record of that work after `previous`, the newest one that this process knows.

@@ -43,15 +43,15 @@ def past_runs(records: Iterable[Instance], purpose: str) -> list[WorkRun]:
             ]
         for lease in record.pool.leases if record.pool else ():
             if lease.purpose == purpose and lease.work and lease.unit and lease.released_at:
-                took = lease.released_at - lease.since
-                runs.append(WorkRun(record.instance_type, lease.work, lease.unit, _hours(took)))
+                duration = lease.released_at - lease.since
+                runs.append(WorkRun(record.instance_type, lease.work, lease.unit, _hours(duration)))
     return runs
 
 
-def record_work(runtime: Runtime, record: Instance, amount: Decimal, unit: str, took: timedelta | None) -> Instance:
+def record_work(runtime: Runtime, record: Instance, amount: Decimal, unit: str, duration: timedelta | None) -> Instance:
     """Save that the instance has done that much; the record with it. A second call adds to it."""
     now = runtime.clock.now()
-    done = WorkDone(amount=amount, unit=unit, at=now, took=took)
+    done = WorkDone(amount=amount, unit=unit, at=now, took=duration)
     return runtime.store.update(record.id, lambda fresh: with_facts(fresh, now, work=(*fresh.work, done)))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from gpuctl.errors import UsageError
-from gpuctl.store.known import KnownStates, NothingKnown
+from gpuctl.store.known_states import KnownStates, NoKnownStates
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Surroundings:
     `may_be_plain`: a connection to another computer may be without TLS, if the URL says so too.
     """
 
-    known: KnownStates = field(default_factory=NothingKnown)
+    known: KnownStates = field(default_factory=NoKnownStates)
     environ: Mapping[str, str] = field(default_factory=dict)
     may_be_plain: bool = False
 

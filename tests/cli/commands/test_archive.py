@@ -14,7 +14,7 @@ from support.instances import NOON, a_ready_instance
 from gpuctl.domain.instance import Instance, Status
 from gpuctl.errors import GpuctlError
 from gpuctl.files import Disk
-from gpuctl.home.export import Bundle
+from gpuctl.home.export import ExportFile
 from gpuctl.store.base import StateKind
 from gpuctl.store.local.store import LocalStore
 
@@ -96,7 +96,7 @@ def test_no_record_is_lost_by_any_failure(tmp_path: Path, good_for: int) -> None
     disk = FailingDisk(good_for)
     file = tmp_path / "old.jsonl.gz"
     with suppress(GpuctlError):
-        store_on(disk).hand_over(NOON - timedelta(days=30), Bundle(file, disk).add)
+        store_on(disk).hand_over(NOON - timedelta(days=30), ExportFile(file, disk).add)
     existing = {record.id for record in whole.archived()} | set(ids_in(file) if file.exists() else [])
     assert existing == {OLD, YOUNG}
     assert list(whole.unreadable()) == []

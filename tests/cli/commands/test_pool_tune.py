@@ -25,7 +25,7 @@ def write_history(operator: Operator, days: int, *, every: timedelta, length: ti
     starts: Sequence[timedelta] = [every * number for number in range(int(days * DAY / every))]
     for number, start in enumerate(starts):
         at, lease = begin + start, f"lease-{number}"
-        events.append(PoolEvent(at=at, event=PoolEventName.LEASED, lease=lease, asked_at=at, until=at + HOUR))
+        events.append(PoolEvent(at=at, event=PoolEventName.LEASED, lease=lease, requested_at=at, until=at + HOUR))
         events.append(PoolEvent(at=at + length, event=PoolEventName.RELEASED, lease=lease))
     pools.append("train", sorted(events, key=lambda event: event.at))
     return len(starts)

@@ -51,7 +51,7 @@ def interrupting(runner: Runner, cable: Cable, times: int) -> Iterator[None]:
             runner.operator.clock.move(timedelta(minutes=10))
             runner.operator.cloud.interrupt(cloud_id)
             # The server is still there, so that a connection made after the first cut would stay.
-            while any(each.cloud_id == cloud_id and each.is_live for each in runner.operator.records):
+            while any(each.cloud_id == cloud_id and each.is_active for each in runner.operator.records):
                 cable.cut()
                 pause.wait(0.2)
 

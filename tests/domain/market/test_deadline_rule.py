@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuctl.domain.instance import Market
-from gpuctl.domain.market.deadline_rule import Action, Decision, Running, Situation, Why, Zone, decide, explained
+from gpuctl.domain.market.deadline_rule import (
+    Decision,
+    DecisionReason,
+    MarketAction,
+    Running,
+    Situation,
+    Zone,
+    decide,
+    explained,
+)
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -26,7 +35,7 @@ def running(market: Market, zone: str | None = None) -> Running:
 
 
 def test_work_that_can_be_lost_starts_on_spot_in_the_first_zone_with_capacity() -> None:
-    assert decide(situation()) == Decision(Action.SPOT, Why.SPOT_FITS, "a")
+    assert decide(situation()) == Decision(MarketAction.SPOT, DecisionReason.SPOT_FITS, "a")
     zones = (Zone("a", False), Zone("b", None))
     assert decide(situation(zones=zones)).zone == "b"
 
@@ -39,8 +48,8 @@ def test_the_zone_interrupted_longest_ago_comes_first() -> None:
 
 def test_from_zero_spot_needs_time_for_a_full_run_after_the_worst_loss() -> None:
     enough = 2 * (2 * HOUR + 6 * MINUTE) + 2 * MINUTE
-    assert decide(situation(finish_by=enough)).action is Action.SPOT
-    assert decide(situation(finish_by=enough - MINUTE)) == Decision(Action.ON_DEMAND, Why.FULL_RUN)
+    assert decide(situation(finish_by=enough)).action is MarketAction.SPOT
+    assert decide(situation(finish_by=enough - MINUTE)) == Decision(MarketAction.ON_DEMAND, DecisionReason.FULL_RUN)
 
 
 def test_from_zero_nothing_that_runs_is_moved() -> None:
@@ -52,35 +61,35 @@ def test_from_zero_nothing_that_runs_is_moved() -> None:
 
 def test_with_checkpoints_spot_needs_time_for_two_starts() -> None:
     tight = situation(finish_by=2 * HOUR + 13 * MINUTE, is_checkpointed=True)
-    assert decide(tight).action is Action.SPOT
-    assert decide(replace(tight, now=NOON + MINUTE)) == Decision(Action.ON_DEMAND, Why.LAST_MOMENT)
+    assert decide(tight).action is MarketAction.SPOT
+    assert decide(replace(tight, now=NOON + MINUTE)) == Decision(MarketAction.ON_DEMAND, DecisionReason.LAST_MOMENT)
 
 
 def test_with_checkpoints_spot_is_left_at_the_last_moment_and_not_after_it() -> None:
     on_spot = situation(finish_by=2 * HOUR + 7 * MINUTE, is_checkpointed=True, running=running(Market.SPOT, "a"))
-    assert decide(on_spot) == Decision(Action.SPOT, Why.CONTINUE, "a")
-    assert decide(replace(on_spot, now=NOON + MINUTE)) == Decision(Action.ON_DEMAND, Why.LAST_MOMENT)
+    assert decide(on_spot) == Decision(MarketAction.SPOT, DecisionReason.CONTINUE, "a")
+    assert decide(replace(on_spot, now=NOON + MINUTE)) == Decision(MarketAction.ON_DEMAND, DecisionReason.LAST_MOMENT)
     # Too late even for on-demand: a move would make the work later still.
-    assert decide(replace(on_spot, now=NOON + 2 * MINUTE)).action is Action.SPOT
+    assert decide(replace(on_spot, now=NOON + 2 * MINUTE)).action is MarketAction.SPOT
 
 
 def test_with_checkpoints_and_much_time_the_work_waits_for_spot_as_long_as_a_reserve_is_left() -> None:
     waiting = situation(finish_by=3 * HOUR, is_checkpointed=True, zones=DOWN)
-    assert decide(waiting) == Decision(Action.WAIT, Why.WAIT)
-    assert decide(replace(waiting, now=NOON + 36 * MINUTE)) == Decision(Action.ON_DEMAND, Why.NO_SPOT)
-    assert decide(situation(finish_by=2.5 * HOUR, is_checkpointed=True, zones=DOWN)).action is Action.ON_DEMAND
+    assert decide(waiting) == Decision(MarketAction.WAIT, DecisionReason.WAIT)
+    assert decide(replace(waiting, now=NOON + 36 * MINUTE)) == Decision(MarketAction.ON_DEMAND, DecisionReason.NO_SPOT)
+    assert decide(situation(finish_by=2.5 * HOUR, is_checkpointed=True, zones=DOWN)).action is MarketAction.ON_DEMAND
 
 
 def test_with_checkpoints_on_demand_returns_to_spot_if_that_saves_money() -> None:
     on_demand = situation(is_checkpointed=True, running=running(Market.ON_DEMAND))
-    assert decide(on_demand).action is Action.SPOT
-    assert decide(replace(on_demand, work_left=2 * MINUTE)) == Decision(Action.ON_DEMAND, Why.NO_GAIN)
-    assert decide(replace(on_demand, zones=DOWN)) == Decision(Action.ON_DEMAND, Why.CONTINUE)
+    assert decide(on_demand).action is MarketAction.SPOT
+    assert decide(replace(on_demand, work_left=2 * MINUTE)) == Decision(MarketAction.ON_DEMAND, DecisionReason.NO_GAIN)
+    assert decide(replace(on_demand, zones=DOWN)) == Decision(MarketAction.ON_DEMAND, DecisionReason.CONTINUE)
 
 
 @pytest.mark.parametrize("is_checkpointed", [False, True])
 def test_spot_that_costs_as_much_as_on_demand_is_not_used(is_checkpointed: bool) -> None:
-    assert decide(situation(is_checkpointed=is_checkpointed, spot_share=1.0)).why is Why.NOT_CHEAPER
+    assert decide(situation(is_checkpointed=is_checkpointed, spot_share=1.0)).why is DecisionReason.NOT_CHEAPER
 
 
 def test_the_explanation_names_the_decision_its_reason_and_its_inputs() -> None:
@@ -112,7 +121,7 @@ def test_work_finishes_in_time_under_every_trace_if_on_demand_would(
         decision = decide(
             Situation(now, NOON, deadline, whole, work_left, zones, instance, is_checkpointed, losses, restart, tick)
         )
-        if decision.action is Action.WAIT:
+        if decision.action is MarketAction.WAIT:
             instance = None
         elif instance is None or instance.market.value != decision.action:
             instance = Running(Market(decision.action.value), now + restart, decision.zone)

@@ -26,28 +26,28 @@ def test_documents_decide_the_size(docs: int, size: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "life"), [(1, 30), (14.9, 30), (15, 60), (45, 60), (45.1, 120), (90, 120), (91, 120), (500, 120)]
+    ("task", "ttl"), [(1, 30), (14.9, 30), (15, 60), (45, 60), (45.1, 120), (90, 120), (91, 120), (500, 120)]
 )
-def test_minutes_decide_the_ttl(task: float, life: int) -> None:
-    assert advice(5, minutes(task), TWO_HOURS).life == minutes(life)
+def test_minutes_decide_the_ttl(task: float, ttl: int) -> None:
+    assert advice(5, minutes(task), TWO_HOURS).ttl == minutes(ttl)
 
 
 def test_what_is_unknown_follows_from_what_is_known() -> None:
     by_docs, by_time = advice(60, None, TWO_HOURS), advice(None, minutes(20), TWO_HOURS)
-    assert (by_docs.size, by_docs.life) == (Size.HEAVY, minutes(120))
-    assert (by_time.size, by_time.life) == (Size.MEDIUM, minutes(60))
+    assert (by_docs.size, by_docs.ttl) == (Size.HEAVY, minutes(120))
+    assert (by_time.size, by_time.ttl) == (Size.MEDIUM, minutes(60))
     both = advice(5, minutes(80), TWO_HOURS)
-    assert (both.size, both.life) == (Size.LIGHT, minutes(120))
+    assert (both.size, both.ttl) == (Size.LIGHT, minutes(120))
     with pytest.raises(ValueError, match="neither"):
         advice(None, None, TWO_HOURS)
 
 
 def test_a_longer_task_needs_a_third_more_and_gets_what_is_allowed() -> None:
     long = advice(None, minutes(180), minutes(600))
-    assert (long.life, long.needed) == (minutes(240), minutes(240))
+    assert (long.ttl, long.needed) == (minutes(240), minutes(240))
     cut = advice(None, minutes(100), TWO_HOURS)
-    assert (cut.life, cut.needed) == (TWO_HOURS, minutes(135))
-    assert advice(60, None, minutes(45)).life == minutes(45)
+    assert (cut.ttl, cut.needed) == (TWO_HOURS, minutes(135))
+    assert advice(60, None, minutes(45)).ttl == minutes(45)
 
 
 IMAGE = GpuImage("image", "NVIDIA 595", "x86_64", None, secure_boot=False)

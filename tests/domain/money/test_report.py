@@ -81,7 +81,7 @@ def cents(amount: Fraction) -> Decimal:
 
 def test_a_months_costs_are_to_the_cent_what_an_independent_count_makes_them() -> None:
     instances = a_busy_month()
-    assert any(record.is_live for record in instances)
+    assert any(record.is_active for record in instances)
     independent = sum(bill(instances).values(), Fraction(0))
     assert to_cents(cost_summary(instances, END).spent.total) == cents(independent)
     for side in ("user", "type", "provider", "market", "region", "day", "tag:project"):

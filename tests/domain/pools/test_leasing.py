@@ -10,8 +10,8 @@ from gpuctl.domain.instance import Instance, Reason, Status
 from gpuctl.domain.lifecycle import advance, became_ready
 from gpuctl.domain.membership import LeaseOutcome, Membership
 from gpuctl.domain.pools.leasing import (
+    LeaseWork,
     NotFree,
-    Work,
     drained,
     ended,
     extended,
@@ -92,7 +92,7 @@ def test_only_a_lease_of_the_same_reuse_group_follows(
 def test_a_returned_instance_is_idle_again_and_keeps_what_was_done() -> None:
     pool = a_pool(**REUSED)
     leased = with_new_lease(an_idle_member(), pool, a_lease(), NOON)
-    record = returned(leased, pool, a_lease().id, NOON + MINUTE, Work(unit="docs"))
+    record = returned(leased, pool, a_lease().id, NOON + MINUTE, LeaseWork(unit="docs"))
     assert (record.status, record.user, record.task) == (Status.READY, "ana", None)
     assert record.pool is not None and record.pool.idle_since == NOON + MINUTE
     (lease,) = record.pool.leases

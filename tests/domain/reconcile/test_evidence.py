@@ -7,7 +7,7 @@ from support.instances import NOON, a_ready_instance, an_instance
 from support.observations import STATE, ours, seen_of
 
 from gpuctl.domain.instance import CloudState, Instance, LaunchRefusal, Observed, Reason, Status
-from gpuctl.domain.reconcile.evidence import Proof, absence_proves, end_of, is_the_same_machine
+from gpuctl.domain.reconcile.evidence import Proof, absence_proves, end_of, is_the_same_instance
 from gpuctl.errors import Code
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
@@ -30,23 +30,23 @@ def ended(record: Instance, at: datetime | None = None, reason: Reason | None = 
 
 def test_an_instance_found_by_tag_must_carry_the_records_id_and_the_state() -> None:
     record = an_instance()
-    assert is_the_same_machine(record, tagged(record, "gpuctl-id", "gpuctl-state"), STATE)
-    assert not is_the_same_machine(record, tagged(record, "gpuctl-state"), STATE)
-    assert not is_the_same_machine(record, tagged(record, "gpuctl-id"), STATE)
-    assert not is_the_same_machine(record, seen_of(record, tags=ours(an_instance("inst-000000000002"))), STATE)
+    assert is_the_same_instance(record, tagged(record, "gpuctl-id", "gpuctl-state"), STATE)
+    assert not is_the_same_instance(record, tagged(record, "gpuctl-state"), STATE)
+    assert not is_the_same_instance(record, tagged(record, "gpuctl-id"), STATE)
+    assert not is_the_same_instance(record, seen_of(record, tags=ours(an_instance("inst-000000000002"))), STATE)
 
 
 def test_half_of_our_tags_is_no_proof_where_the_launch_time_is_another() -> None:
     record = a_ready_instance()
-    assert is_the_same_machine(record, tagged(record, "gpuctl-id", "gpuctl-state"), STATE)
-    assert not is_the_same_machine(record, tagged(record, "gpuctl-id"), STATE)
-    assert not is_the_same_machine(record, tagged(record, "gpuctl-state"), STATE)
+    assert is_the_same_instance(record, tagged(record, "gpuctl-id", "gpuctl-state"), STATE)
+    assert not is_the_same_instance(record, tagged(record, "gpuctl-id"), STATE)
+    assert not is_the_same_instance(record, tagged(record, "gpuctl-state"), STATE)
 
 
 def test_two_unknown_launch_times_are_not_equal() -> None:
     record = a_ready_instance(launched_at=None)
     observed = seen_of(record, tags={}).model_copy(update={"launched_at": None})
-    assert not is_the_same_machine(record, observed, STATE)
+    assert not is_the_same_instance(record, observed, STATE)
 
 
 # shown as ended
@@ -147,7 +147,7 @@ def test_an_instance_that_its_cloud_ended_before_it_was_ready_was_refused_and_la
 def test_a_terminated_instance_without_tags_belongs_to_the_record_by_its_id_unless_its_tags_are_foreign() -> None:
     record = a_ready_instance(id_is_from_create=False)
     terminated = seen_of(record, state=CloudState.ENDED, tags={}, launched_at=NOON + SECOND)
-    assert is_the_same_machine(record, terminated, STATE)
-    assert not is_the_same_machine(record, terminated.model_copy(update={"tags": {"gpuctl-state": "other"}}), STATE)
-    assert not is_the_same_machine(record, terminated.model_copy(update={"cloud_id": "i-2"}), STATE)
-    assert not is_the_same_machine(record, terminated.model_copy(update={"state": CloudState.RUNNING}), STATE)
+    assert is_the_same_instance(record, terminated, STATE)
+    assert not is_the_same_instance(record, terminated.model_copy(update={"tags": {"gpuctl-state": "other"}}), STATE)
+    assert not is_the_same_instance(record, terminated.model_copy(update={"cloud_id": "i-2"}), STATE)
+    assert not is_the_same_instance(record, terminated.model_copy(update={"state": CloudState.RUNNING}), STATE)

@@ -25,7 +25,7 @@ from gpuctl.errors import (
     UsageError,
 )
 from gpuctl.providers.aws import open_provider
-from gpuctl.providers.aws.client import Clients
+from gpuctl.providers.aws.client import AwsClients
 from gpuctl.providers.aws.guard import user_data
 from gpuctl.providers.aws.provider import AwsProvider
 from gpuctl.providers.base import Connection, Image, Order
@@ -173,7 +173,7 @@ class TestAws(ProviderContract):
         assert not terminated.value.may_repeat
 
     def test_a_page_that_fails_makes_the_whole_listing_fail(self, wire: Wire, order: Order) -> None:
-        small = AwsProvider(Clients(Connection(sandbox_url=wire.url)), page_size=5)
+        small = AwsProvider(AwsClients(Connection(sandbox_url=wire.url)), page_size=5)
         for number in range(12):
             small.create(replace(order, token=f"inst-{number:012d}", record_id=f"inst-{number:012d}"))
         assert len(small.list_instances(REGION)) == 12

@@ -151,7 +151,7 @@ def test_the_role_grants_every_call_of_a_whole_lifecycle(wire: Wire, arm: Loopba
     arm.now = NOON
     provider.identity()
     arm.set(registered=[])
-    provider.check_life("eastus", timedelta(hours=1))
+    provider.check_ttl("eastus", timedelta(hours=1))
     provider.prepare("eastus", lambda line: None)
     image = provider.find_image("eastus", T4, None)
     created = provider.create(replace(an_order(image, "eastus", T4.name), ssh_key=KEY, disk_gb=100))

@@ -12,7 +12,7 @@ from support.wire import Fault, Wire
 
 from gpuctl.cli.commands.reaper.template import FILES
 from gpuctl.domain.diagnosis import Finding, Verdict
-from gpuctl.providers.azure.client import Clients
+from gpuctl.providers.azure.client import AzureClients
 from gpuctl.providers.azure.janitor import find_janitor
 from gpuctl.providers.base import Connection
 
@@ -45,7 +45,7 @@ def deploy(arm: LoopbackAzure, *, group: str = "gpuctl-janitor", state: str = "E
 
 
 def janitor(arm: LoopbackAzure) -> Finding:
-    return find_janitor(Clients(Connection(sandbox_url=arm.url)), arm.now)
+    return find_janitor(AzureClients(Connection(sandbox_url=arm.url)), arm.now)
 
 
 def test_a_janitor_that_runs_is_reported_with_its_last_run(arm: LoopbackAzure) -> None:
@@ -139,6 +139,6 @@ def test_without_the_right_to_read_runs_an_enabled_janitor_is_reported_without_i
 def test_an_unreadable_answer_spoils_no_other_finding(arm: LoopbackAzure, body: bytes) -> None:
     wire = Wire(arm.url)
     wire.arm("GET workflows", Fault(False, lambda _: (200, {"Content-Type": "application/json"}, body)))
-    finding = find_janitor(Clients(Connection(sandbox_url=wire.url)), arm.now)
+    finding = find_janitor(AzureClients(Connection(sandbox_url=wire.url)), arm.now)
     wire.stop()
     assert (finding.verdict, "could not be read" in finding.text) == (Verdict.UNKNOWN, True)

@@ -14,7 +14,7 @@ from support.wire import Fault, Wire
 
 from gpuctl.errors import CredentialsError, UnreachableError, UsageError
 from gpuctl.providers.azure import open_provider
-from gpuctl.providers.azure.client import Clients
+from gpuctl.providers.azure.client import AzureClients
 from gpuctl.providers.base import Connection
 
 ONE, ANOTHER = "11111111-1111-4111-8111-111111111111", "33333333-3333-4333-8333-333333333333"
@@ -43,12 +43,12 @@ def subscriptions(*ids: str) -> Fault:
 def test_the_subscription_is_the_named_one_then_the_environments_then_the_clis_then_the_only_one(
     wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert Clients(Connection(environ=os.environ)).subscription == ONE
+    assert AzureClients(Connection(environ=os.environ)).subscription == ONE
     chosen_by_the_cli(tmp_path, "of-the-cli")
-    assert Clients(Connection(environ=os.environ)).subscription == "of-the-cli"
+    assert AzureClients(Connection(environ=os.environ)).subscription == "of-the-cli"
     monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", "of-the-environment")
-    assert Clients(Connection(environ=os.environ)).subscription == "of-the-environment"
-    assert Clients(Connection(profile="named")).subscription == "named"
+    assert AzureClients(Connection(environ=os.environ)).subscription == "of-the-environment"
+    assert AzureClients(Connection(profile="named")).subscription == "named"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_sandbox_is_on_loopback_only_and_reads_nothing_of_the_users(
 
 
 def test_nothing_is_sent_where_an_answer_leads_elsewhere(wire: Wire) -> None:
-    clients = Clients(Connection(environ=os.environ))
+    clients = AzureClients(Connection(environ=os.environ))
     with pytest.raises(ValueError, match="points to another host, example"):
         clients.ask("GET", "https://example.com/subscriptions", "")
 

@@ -197,8 +197,8 @@ class TestAzure(ProviderContract):
         assert created.private_ip
         (plain,) = provider.list_instances(REGION)
         (starting,) = provider.list_instances(REGION, [GROUP])
-        assert (plain.public_ip, plain.tells_addresses) == (None, False)
-        assert (starting.public_ip, starting.tells_addresses) == (created.public_ip, True)
+        assert (plain.public_ip, plain.reports_addresses) == (None, False)
+        assert (starting.public_ip, starting.reports_addresses) == (created.public_ip, True)
 
     # images
 

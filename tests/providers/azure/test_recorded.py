@@ -9,10 +9,10 @@ from support.recordings import SUBSCRIPTION, Recorded, Replay, needs_recordings,
 
 from gpuctl.domain.instance import CloudState, Market
 from gpuctl.errors import CloudError
-from gpuctl.providers.azure.client import Clients
-from gpuctl.providers.azure.ending import is_deleted
+from gpuctl.providers.azure.client import AzureClients
 from gpuctl.providers.azure.errors import SDK_ERRORS, translate
 from gpuctl.providers.azure.provider import AzureProvider
+from gpuctl.providers.azure.termination import is_deleted
 from gpuctl.providers.base import Connection
 
 pytestmark = needs_recordings
@@ -58,7 +58,7 @@ def replay() -> Iterator[Replay]:
 
 @pytest.fixture
 def azure(replay: Replay) -> AzureProvider:
-    return AzureProvider(Clients(Connection(sandbox_url=replay.url)))
+    return AzureProvider(AzureClients(Connection(sandbox_url=replay.url)))
 
 
 def test_the_account_is_tenant_and_subscription(azure: AzureProvider) -> None:
@@ -86,7 +86,7 @@ def test_an_instance_is_read_with_its_state_and_its_address(azure: AzureProvider
 
 
 def test_a_deletion_of_a_group_is_confirmed_when_azure_confirms_it(azure: AzureProvider, replay: Replay) -> None:
-    clients = Clients(Connection(sandbox_url=replay.url))
+    clients = AzureClients(Connection(sandbox_url=replay.url))
     requested = next(recorded for recorded in group() if recorded.method == "DELETE")
     address = requested.headers["location"].replace("https://management.azure.com", replay.url)
 
@@ -109,7 +109,7 @@ def test_instances_of_others_in_a_real_listing_are_passed_over() -> None:
     with_status = replace(every, url=f"{every.url}&statusOnly=true")
     replay = Replay([*account(), filtered, every, with_status])
     try:
-        actual = AzureProvider(Clients(Connection(sandbox_url=replay.url))).list_instances("eastus")
+        actual = AzureProvider(AzureClients(Connection(sandbox_url=replay.url))).list_instances("eastus")
     finally:
         replay.stop()
 
@@ -123,7 +123,7 @@ def test_a_conflict_that_is_no_quota_is_not_taken_for_one() -> None:
     refused = next(item for item in recorded if item.status == 409)
     replay = Replay(recorded)
     try:
-        clients = Clients(Connection(sandbox_url=replay.url))
+        clients = AzureClients(Connection(sandbox_url=replay.url))
         path = refused.url.removeprefix("https://management.azure.com").partition("?")[0]
         with pytest.raises(SDK_ERRORS) as failed:
             clients.ask("POST", path, "2020-12-01")

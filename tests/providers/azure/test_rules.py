@@ -34,7 +34,7 @@ from gpuctl.providers.azure.create import CreateProgress, check_request, firewal
 from gpuctl.providers.azure.errors import translate, translate_create
 from gpuctl.providers.azure.names import group_in, machine_id, record_of, token_of
 from gpuctl.providers.azure.observe import observed
-from gpuctl.providers.azure.timer import check_life, fires_at, is_needed
+from gpuctl.providers.azure.timer import check_ttl, fires_at, is_needed
 from gpuctl.providers.base import Image, Order
 
 MINUTE = timedelta(minutes=1)
@@ -123,18 +123,18 @@ def test_the_group_is_found_in_an_id_of_any_case() -> None:
 def test_the_state_of_an_instance_follows_its_power_state(
     word: str, state: CloudState, ready: bool, bills: bool
 ) -> None:
-    observations = observed(GROUP, vm(), power(word), "t/s", is_asked_ready=True)
+    observations = observed(GROUP, vm(), power(word), "t/s", is_readiness_queried=True)
     assert (observations.state, observations.ready, observations.bills_when_stopped) == (state, ready, bills)
     assert (observations.region, observations.launched_at) == ("eastus", NOON + timedelta(seconds=5))
 
 
 def test_running_is_not_ready_before_azure_has_set_it_up() -> None:
-    observations = observed(GROUP, vm("Creating"), [{"code": "PowerState/running"}], "t/s", is_asked_ready=True)
+    observations = observed(GROUP, vm("Creating"), [{"code": "PowerState/running"}], "t/s", is_readiness_queried=True)
     assert (observations.state, observations.ready) == (CloudState.RUNNING, False)
 
 
 def test_an_unknown_power_state_hides_no_instance() -> None:
-    observations = observed(GROUP, vm(), power("hibernating"), "t/s", is_asked_ready=True)
+    observations = observed(GROUP, vm(), power("hibernating"), "t/s", is_readiness_queried=True)
     assert (observations.state, observations.ready) == (CloudState.RUNNING, True)
 
 
@@ -265,9 +265,9 @@ def test_a_timer_is_not_moved_in_its_last_31_minutes(stored: int, deadline: int,
 
 
 def test_a_ttl_of_nearly_a_day_is_the_longest_of_the_timer() -> None:
-    check_life(timedelta(hours=22, minutes=57))
+    check_ttl(timedelta(hours=22, minutes=57))
     with pytest.raises(UsageError, match="a shutdown schedule has a time of day and no date"):
-        check_life(timedelta(hours=22, minutes=58))
+        check_ttl(timedelta(hours=22, minutes=58))
 
 
 # what a failure means

@@ -255,6 +255,6 @@ def test_a_region_without_timers_is_refused_before_anything_is_made(
     provider: AzureProvider, arm: LoopbackAzure
 ) -> None:
     with pytest.raises(UsageError, match="Azure has no shutdown timer in `polandcentral`"):
-        provider.check_life("polandcentral", timedelta(hours=1))
-    provider.check_life(REGION, timedelta(hours=1))
+        provider.check_ttl("polandcentral", timedelta(hours=1))
+    provider.check_ttl(REGION, timedelta(hours=1))
     assert arm.resources() == []

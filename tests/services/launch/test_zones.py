@@ -87,9 +87,9 @@ def test_a_zone_without_room_is_left_out_by_the_next_start_and_the_others_are_no
     cloud.full = frozenset({"us-east-1a"})
     scene = Scene(cloud)
     prepared = scene.prepared()
-    assert prepared.first.place.zone == "us-east-1a"
-    prepared.refusals.add(prepared.first.place, CapacityError("none left"))
-    assert [placement.zone for placement in prepared.places() if prepared.refusals.of(placement) is None] == [
+    assert prepared.first.placement.zone == "us-east-1a"
+    prepared.refusals.add(prepared.first.placement, CapacityError("none left"))
+    assert [placement.zone for placement in prepared.placements() if prepared.refusals.of(placement) is None] == [
         "us-east-1b",
         "us-east-1c",
     ]

@@ -26,7 +26,7 @@ from gpuctl.store.dynamodb.engine import DynamoEngine
 from gpuctl.store.dynamodb.items import HEADER_KEY
 from gpuctl.store.dynamodb.table import DynamoTable, read_address
 from gpuctl.store.kind import StateKind
-from gpuctl.store.known import NothingKnown
+from gpuctl.store.known_states import NoKnownStates
 from gpuctl.store.lease import Leases
 from gpuctl.store.opening import Surroundings
 from gpuctl.store.shared.engine import Header, Row
@@ -115,7 +115,7 @@ def test_a_guard_never_writes_on_records_that_are_older_than_its_serial(dynamodb
 
     writer.admin.create()
     engine = Raced(DynamoTable(read_address(url), dynamodb.environ, FakeClock()), FakeClock())
-    records = SharedRecords(engine, NothingKnown(), kind=StateKind.REAL, clock=FakeClock())
+    records = SharedRecords(engine, NoKnownStates(), kind=StateKind.REAL, clock=FakeClock())
     calls: list[int] = []
     records.add([an_instance("inst-00000000000a")], lambda present: calls.append(len(present)))
     assert calls[-1] == 5

@@ -13,7 +13,7 @@ from support.instances import an_instance
 
 from gpuctl.errors import StateUnusableError
 from gpuctl.store.base import StateKind
-from gpuctl.store.local.format import Header, UnreadableState, decode, encode
+from gpuctl.store.local.format import FileHeader, UnreadableState, decode, encode
 
 STOCK = b'{"_default": {"1": {"id": "inst-000000000001"}}}'
 
@@ -112,7 +112,7 @@ def test_every_shorter_state_is_refused(folder: Path) -> None:
 @given(data=st.data())
 def test_whatever_is_done_to_a_state_it_is_refused_or_it_is_the_same(folder: Path, data: st.DataObject) -> None:
     good = encode(
-        Header("a-state-id", StateKind.REAL, 1), {"instances": {ONE: an_instance(ONE).model_dump(mode="json")}}
+        FileHeader("a-state-id", StateKind.REAL, 1), {"instances": {ONE: an_instance(ONE).model_dump(mode="json")}}
     )
     start = data.draw(st.integers(0, len(good)))
     end = data.draw(st.integers(start, min(len(good), start + 40)))

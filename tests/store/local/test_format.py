@@ -7,9 +7,9 @@ import pytest
 from store.local.test_damage import resealed
 
 from gpuctl.store.base import StateKind
-from gpuctl.store.local.format import Header, UnreadableState, decode, encode
+from gpuctl.store.local.format import FileHeader, UnreadableState, decode, encode
 
-HEADER = Header("a-state-id", StateKind.REAL, 7)
+HEADER = FileHeader("a-state-id", StateKind.REAL, 7)
 
 
 def with_header(**facts: Any) -> bytes:
@@ -39,7 +39,7 @@ def test_a_number_that_other_readers_of_json_refuse_is_never_written() -> None:
 
 
 def test_a_header_made_by_hand_is_read_if_it_is_whole() -> None:
-    assert decode(with_header(serial=8)) == (Header("a-state-id", StateKind.REAL, 8), {})
+    assert decode(with_header(serial=8)) == (FileHeader("a-state-id", StateKind.REAL, 8), {})
 
 
 @pytest.mark.parametrize(

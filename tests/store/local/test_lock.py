@@ -26,31 +26,31 @@ def lines(text: str, serial: int = 0) -> bytes:
     return text.ljust(47).encode() + b"\n" + f"serial {serial:016}\n".encode()
 
 
-@pytest.mark.parametrize(("is_born", "phase"), [(False, "new"), (True, "born")])
-def test_the_first_lines_are_the_states_and_the_holders_pid_follows(lock: Lock, is_born: bool, phase: str) -> None:
+@pytest.mark.parametrize(("is_created", "phase"), [(False, "new"), (True, "born")])
+def test_the_first_lines_are_the_states_and_the_holders_pid_follows(lock: Lock, is_created: bool, phase: str) -> None:
     with lock.hold() as descriptor:
-        lock.remember(descriptor, LockContent(ID, is_born))
+        lock.remember(descriptor, LockContent(ID, is_created))
         assert lock.path.read_bytes() == lines(f"{ID} {phase}") + f"{os.getpid()}\n".encode()
-        assert lock.remembered() == LockContent(ID, is_born)
+        assert lock.remembered() == LockContent(ID, is_created)
 
 
 def test_the_newest_serial_is_remembered_in_its_own_place(lock: Lock) -> None:
     with lock.hold() as descriptor:
-        lock.remember(descriptor, LockContent(ID, is_born=True, serial=7))
+        lock.remember(descriptor, LockContent(ID, is_created=True, serial=7))
         lock.remember_serial(descriptor, 12345)
-        assert lock.remembered() == LockContent(ID, is_born=True, serial=12345)
+        assert lock.remembered() == LockContent(ID, is_created=True, serial=12345)
         assert lock.path.read_bytes() == lines(f"{ID} born", 12345) + f"{os.getpid()}\n".encode()
 
 
 def test_a_lock_file_from_before_serials_were_kept_remembers_none(lock: Lock) -> None:
     lock.path.write_bytes(f"{ID} born".ljust(47).encode() + b"\n31337\n")
-    assert lock.remembered() == LockContent(ID, is_born=True, serial=0)
+    assert lock.remembered() == LockContent(ID, is_created=True, serial=0)
 
 
 def test_a_state_id_of_forty_characters_fits(lock: Lock) -> None:
     with lock.hold() as descriptor:
-        lock.remember(descriptor, LockContent("a" * 40, is_born=True))
-    assert lock.remembered() == LockContent("a" * 40, is_born=True)
+        lock.remember(descriptor, LockContent("a" * 40, is_created=True))
+    assert lock.remembered() == LockContent("a" * 40, is_created=True)
 
 
 def test_a_longer_pid_of_an_earlier_holder_leaves_nothing_behind(lock: Lock) -> None:
@@ -63,7 +63,7 @@ def test_what_is_remembered_is_on_the_disk_on_return(lock: Lock, monkeypatch: py
     with lock.hold() as descriptor:
         synced: list[int] = []
         monkeypatch.setattr(os, "fsync", synced.append)
-        lock.remember(descriptor, LockContent(ID, is_born=True))
+        lock.remember(descriptor, LockContent(ID, is_created=True))
         assert synced == [descriptor]
 
 

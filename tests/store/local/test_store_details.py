@@ -18,7 +18,7 @@ from gpuctl.errors import GpuctlError, NotFoundError, StateUnusableError, UsageE
 from gpuctl.files import Disk
 from gpuctl.store.base import Snapshot, StateKind
 from gpuctl.store.local.backups import list_backups
-from gpuctl.store.local.format import Header
+from gpuctl.store.local.format import FileHeader
 from gpuctl.store.local.lock import Lock
 from gpuctl.store.local.tinydb import StateStorage
 
@@ -53,7 +53,7 @@ def test_changing_no_record_waits_for_no_lock(tmp_path: Path) -> None:
 
 
 def test_a_transaction_that_changed_nothing_writes_nothing_and_says_so(tmp_path: Path) -> None:
-    folder, header = tmp_path / "state.json", Header("a-state-id", StateKind.REAL, 0)
+    folder, header = tmp_path / "state.json", FileHeader("a-state-id", StateKind.REAL, 0)
     storage = StateStorage({})
     assert storage.commit(folder, header, Disk(), NOON, lambda: None) is False
     assert list(tmp_path.iterdir()) == []
@@ -124,7 +124,7 @@ def test_the_id_is_written_down_and_synced_before_the_state_that_has_it(tmp_path
     with pytest.raises(StateUnusableError):
         opened(tmp_path, disk=BrokenDisk(0)).add([an_instance(ONE)], anyone)
     remembered = Lock(tmp_path / "state.json.lock", FakeClock()).remembered()
-    assert remembered is not None and not remembered.is_born
+    assert remembered is not None and not remembered.is_created
     assert synced == [tmp_path]
     assert opened(tmp_path).add([an_instance(ONE)], anyone).state_id == remembered.state_id
 
@@ -136,7 +136,7 @@ def test_the_lock_file_is_written_when_the_state_is_created_and_not_again(
     remembered: list[bool] = []
     remember = Lock.remember
     monkeypatch.setattr(
-        Lock, "remember", staticmethod(lambda lock, state: remembered.append(state.is_born) or remember(lock, state))
+        Lock, "remember", staticmethod(lambda lock, state: remembered.append(state.is_created) or remember(lock, state))
     )
     store.add([an_instance(ONE)], anyone)
     store.add([an_instance(TWO)], anyone)

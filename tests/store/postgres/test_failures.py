@@ -30,7 +30,7 @@ from gpuctl.store.moves import refuse_incoming, refuse_moved
 from gpuctl.store.opening import Surroundings
 from gpuctl.store.postgres import open_state
 from gpuctl.store.postgres.address import read_address
-from gpuctl.store.postgres.connection import Connection
+from gpuctl.store.postgres.connection import PostgresConnection
 from gpuctl.store.postgres.errors import statement_failed
 from gpuctl.store.postgres.limited import LimitedConnection
 from gpuctl.store.postgres.schema import TABLES
@@ -52,7 +52,9 @@ def failure(state: State) -> GpuctlError:
 
 def test_a_connection_in_a_cycle_of_garbage_is_closed_without_a_warning(url: str, postgres: PostgresServer) -> None:
     others = "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND application_name = 'in-a-cycle'"
-    connection = Connection(read_address(f"{url}&application_name=in-a-cycle", may_be_plain=False), SystemClock())
+    connection = PostgresConnection(
+        read_address(f"{url}&application_name=in-a-cycle", may_be_plain=False), SystemClock()
+    )
     connection.query(("SELECT 1", ()))
     assert postgres.execute(url, others) == [(1,)]
     of_library = next(item for item in gc.get_referents(vars(connection)) if isinstance(item, psycopg.Connection))

@@ -19,7 +19,7 @@ from gpuctl.store.base import State
 from gpuctl.store.kind import StateKind
 from gpuctl.store.postgres import connection, open_state
 from gpuctl.store.postgres.address import read_address
-from gpuctl.store.postgres.connection import Connection
+from gpuctl.store.postgres.connection import PostgresConnection
 
 ONE = "inst-000000000001"
 
@@ -58,7 +58,7 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 def test_a_session_that_hangs_is_given_up_and_the_read_is_repeated_on_another(url: str) -> None:
-    session = Connection(read_address(url, may_be_plain=False), FakeClock())
+    session = PostgresConnection(read_address(url, may_be_plain=False), FakeClock())
     pid = session.query(("SELECT pg_backend_pid()", ()))[0][0][0]
     with stopped(pid):
         assert session.query(("SELECT pg_backend_pid() <> %s", (pid,))) == [[(True,)]]
@@ -107,7 +107,7 @@ def test_what_a_hanging_session_has_not_committed_yet_is_settled_within_limits(u
         # The transaction of a commit whose reply is awaited, as its process left it.
         other.execute("INSERT INTO gpuctl_commits (token, is_void) VALUES ('t', false)")
         with stopped(other.info.backend_pid):
-            session = Connection(read_address(url, may_be_plain=False), FakeClock())
+            session = PostgresConnection(read_address(url, may_be_plain=False), FakeClock())
             from gpuctl.store.postgres.statements import settle
 
             with pytest.raises(StateUnreachableError, match="no reply"):

@@ -12,7 +12,7 @@ from gpuctl.cli.render.figures import counted
 from gpuctl.cli.render.result import Result
 from gpuctl.documents.values import instant
 from gpuctl.errors import UsageError
-from gpuctl.home.export import Bundle
+from gpuctl.home.export import ExportFile
 
 EXAMPLES = """\
 gpuctl archive --older-than 90d --to gpuctl-2026.jsonl.gz
@@ -35,7 +35,7 @@ def command(
     month = datetime(now.year, now.month, 1, tzinfo=UTC)
     if to.suffix != ".gz":
         raise UsageError("--to must name a file that ends in `.gz`", hint="add `--to gpuctl.jsonl.gz`")
-    bundle = Bundle(to)
+    bundle = ExportFile(to)
     bundle.check()
     context.wiring.require_state()
     if before > month:

@@ -25,7 +25,7 @@ from gpuctl.errors import CloudError, GpuctlError, StateUnusableError, UsageErro
 from gpuctl.files import disk_hint
 from gpuctl.providers.registry import SUPPORTED, facts_of
 from gpuctl.services.doctor import examine_cloud, examine_local
-from gpuctl.services.doctor.setup import Cloud, Setup
+from gpuctl.services.doctor.setup import CheckedCloud, CheckedSetup
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -70,10 +70,10 @@ def command(
     return _result(context, lines)
 
 
-def _setup(context: Context) -> Setup:
+def _setup(context: Context) -> CheckedSetup:
     from gpuctl.cli.commands.schedule.reaper_job import StateSchedule
 
-    return Setup(
+    return CheckedSetup(
         runtime=context.wiring.runtime,
         catalog=context.wiring.catalog,
         user=context.wiring.user,
@@ -110,8 +110,8 @@ def _disk_problems(context: Context) -> list[str]:
 
 
 def _clouds(
-    context: Context, setup: Setup, wanted: ProviderName | None, region: str | None, type_: str | None
-) -> list[Cloud]:
+    context: Context, setup: CheckedSetup, wanted: ProviderName | None, region: str | None, type_: str | None
+) -> list[CheckedCloud]:
     """The provider of the options; else those of the config and the records; else all there are.
 
     A region belongs to the providers that have it: the others are left out. UsageError where none has it.
@@ -140,7 +140,7 @@ def _clouds(
         # The sandbox has no settings of a cloud's own that could name one.
         place = region or settings.region or (facts_of(name).example_region if context.sandbox else None)
         ssh_from = None if context.wiring.config.ssh.ssh_from == NONE else context.wiring.config.ssh.ssh_from
-        clouds.append(Cloud(name, profile, place, type_, settings.image, settings.subnet, ssh_from))
+        clouds.append(CheckedCloud(name, profile, place, type_, settings.image, settings.subnet, ssh_from))
     return clouds
 
 

@@ -42,7 +42,7 @@ def command(
         stale = {**_read_back(context, resolve(context.wiring.store, record.id)), **stale}
         record = resolve(context.wiring.store, record.id)
     now = context.clock.now()
-    safeguards = [*_reaper(context, record, now), *record.safeguards] if record.is_live else ()
+    safeguards = [*_reaper(context, record, now), *record.safeguards] if record.is_active else ()
     shape = instance_shape(record, now, safeguards)
     fields = [_field(shape, text) for text in field or ()]
     error = next(iter(stale.values()), None)
@@ -80,12 +80,12 @@ def _reaper(context: Context, record: Instance, now: datetime) -> list[Safeguard
     if context.sandbox and times.last_reap_at is None:
         detail = "not needed in the sandbox"
         return [Safeguard(mechanism=Mechanism.REAPER, status=SafeguardStatus.MISSING, checked_at=now, detail=detail)]
-    status, why = reaper_status(times, record, now)
+    status, reason = reaper_status(times, record, now)
     acts_at = record.expires_at if status is not SafeguardStatus.MISSING else None
     last = times.last_reap_at
     runs = f"seen running in {times.last_reap_in}" if times.last_reap_in else "last run"
     ran = f"{runs} {ago(last, now)}" if last else "never ran"
-    detail = f"{ran}; {why}" if why else ran
+    detail = f"{ran}; {reason}" if reason else ran
     return [
         Safeguard(mechanism=Mechanism.REAPER, status=status, acts_at=acts_at, checked_at=last or now, detail=detail)
     ]

@@ -56,10 +56,10 @@ def lease_with(context: Context, pool: str, wanted: LeaseRequest) -> LeasedInsta
     """Lease an instance. What an interrupted lease has launched is terminated."""
     context.wiring.start_sandbox()
     written: list[Instance] = []
-    made: list[Instance] = []
+    created: list[Instance] = []
     try:
-        with terminating(context, written, made, Interrupted):
-            return lease_instance(open_pools(context.wiring), pool, wanted, made, written.extend)
+        with terminating(context, written, created, Interrupted):
+            return lease_instance(open_pools(context.wiring), pool, wanted, created, written.extend)
     except Interrupted:
         for record in last_known_records(context.wiring.store, written):
             context.progress.info(f"nothing is leased; {record.label} is {record.status}")

@@ -133,7 +133,7 @@ def _row(outcome: ActionResult) -> list[str]:
 def _table(done: Sequence[ActionResult]) -> "Table":
     grid = table("ID", "NAME", "ACTION", wrapped("REASON"), "STATUS")
     for outcome in done:
-        why = outcome.error or " · ".join(
+        reason = outcome.error or " · ".join(
             dict.fromkeys(part for part in (reason_of(outcome.action), outcome.action.detail) if part)
         )
         status = outcome.record.status.value if outcome.record else ""
@@ -144,7 +144,7 @@ def _table(done: Sequence[ActionResult]) -> "Table":
                     outcome.action.subject,
                     outcome.record.name or "" if outcome.record else "",
                     outcome.action.kind.value,
-                    why,
+                    reason,
                     status,
                 )
             )

@@ -144,11 +144,11 @@ def _chosen(
     if best is None:
         return None
     extras = context.wiring.extras.of(cloud, best.region, _DISK_GB)
-    cost = rates(best.price, extras.disk, extras.public_ip).for_span(recommended.life)
-    life = int(recommended.life.total_seconds() // 60)
+    cost = rates(best.price, extras.disk, extras.public_ip).for_span(recommended.ttl)
+    ttl = int(recommended.ttl.total_seconds() // 60)
     program = "gpuctl --sandbox" if context.sandbox else "gpuctl"
     spot = " --spot" if best.market is Market.SPOT else ""
-    line = f"{program} provision {best.type.name} --region {best.region}{spot} --ttl {life}"
+    line = f"{program} provision {best.type.name} --region {best.region}{spot} --ttl {ttl}"
     return _Choice(best, cost.compute, cost.total, line, work)
 
 
@@ -163,7 +163,7 @@ def _row(recommended: Advice, choice: _Choice) -> list[str]:
         choice.offer.type.provider.upper(),
         choice.offer.type.name,
         choice.offer.region,
-        str(int(recommended.life.total_seconds() // 60)),
+        str(int(recommended.ttl.total_seconds() // 60)),
         plain(price.usd_per_hour if price else None),
         plain(choice.compute),
         choice.line,
@@ -179,7 +179,7 @@ def _table(recommended: Advice, chosen: Sequence[_Choice]) -> "Table":
             kind.gpu_label,
             choice.offer.region,
             rate(price.usd_per_hour if price else None),
-            exact(recommended.life),
+            exact(recommended.ttl),
             money(choice.full_cost),
         )
     return grid
@@ -189,11 +189,11 @@ def _footer(
     context: Context, recommended: Advice, docs: int | None, task: timedelta | None, chosen: Sequence[_Choice]
 ) -> list[str]:
     lines = [_explanation(recommended, docs, task)]
-    if recommended.life < recommended.needed:
-        over = task is not None and task >= recommended.life
+    if recommended.ttl < recommended.needed:
+        over = task is not None and task >= recommended.ttl
         trouble = "the task does not fit" if over else "the margin is small"
         lines.append(
-            f"recommended TTL is {exact(recommended.needed)}, but max_ttl is {exact(recommended.life)}: {trouble}; "
+            f"recommended TTL is {exact(recommended.needed)}, but max_ttl is {exact(recommended.ttl)}: {trouble}; "
             "split the task, or raise max_ttl in the config"
         )
     old = age_notes([choice.offer.price for choice in chosen], context.clock.now(), in_sandbox=context.sandbox)

@@ -54,7 +54,7 @@ def command(
     _announce(context, recovery)
     if dry_run:
         return _result(context, [*recovery.backup, *recovery.unknown], recovery, None)
-    if not yes and not context.may_ask:
+    if not yes and not context.may_prompt:
         raise UsageError("rebuilding the state requires confirmation", hint="add `--yes`, or preview with `--dry-run`")
     if not yes and not context.confirm("Rebuild the state from this?"):
         raise UsageError("nothing was written")

@@ -17,7 +17,7 @@ from gpuctl.documents.pools import lease_shape
 from gpuctl.documents.values import instant
 from gpuctl.domain.instance import Instance
 from gpuctl.domain.membership import LeaseOutcome
-from gpuctl.domain.pools.leasing import Work
+from gpuctl.domain.pools.leasing import LeaseWork
 from gpuctl.errors import CloudError, GpuctlError, UsageError
 from gpuctl.services.pools.clean_up import CLEANED_WITHIN, Clean
 from gpuctl.services.pools.release import ReleasedLease, ReleaseRequest, release
@@ -45,7 +45,7 @@ def command(
     context: Context = ctx.find_root().obj
     if unit is not None and work is None:
         raise UsageError("--unit requires --work", hint="add `--work 120`")
-    return released_result(context, release_with(context, lease, ReleaseRequest(dirty, Work(work, unit))))
+    return released_result(context, release_with(context, lease, ReleaseRequest(dirty, LeaseWork(work, unit))))
 
 
 def release_with(context: Context, lease_id: str, wanted: ReleaseRequest) -> ReleasedLease:

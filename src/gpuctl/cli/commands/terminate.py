@@ -29,7 +29,7 @@ from gpuctl.errors import (
 )
 from gpuctl.providers.registry import all_facts
 from gpuctl.services.query import Selection, all_records, current_records, resolve
-from gpuctl.services.terminate import TerminateResult, end, end_unsaved, wait_until_gone
+from gpuctl.services.terminate import TerminateResult, end, end_unsaved, wait_until_terminated
 
 EXAMPLES = """\
 gpuctl terminate train-7
@@ -72,7 +72,7 @@ def command(
         chosen = [
             record
             for record in all_records(context.wiring.store, with_archived=False)
-            if record.is_live and selection.matches(record, now)
+            if record.is_active and selection.matches(record, now)
         ]
         missing: dict[str, GpuctlError] = {}
     else:
@@ -159,23 +159,23 @@ def _with_argument(error: GpuctlError, text: str) -> GpuctlError:
 
 
 def _confirm(context: Context, chosen: Sequence[Instance], *, yes: bool, by_selection: bool) -> None:
-    live = [record for record in chosen if record.is_live]
-    if yes or not live:
+    active = [record for record in chosen if record.is_active]
+    if yes or not active:
         return
-    if not context.may_ask:
+    if not context.may_prompt:
         if by_selection:
             raise UsageError(
-                f"terminating {len(live)} instances by filter requires confirmation",
+                f"terminating {len(active)} instances by filter requires confirmation",
                 hint="add `--yes`, or pass the IDs",
             )
         return
     now = context.clock.now()
-    for record in live:
+    for record in active:
         context.progress.info(
             f"{record.id}  {record.name or ''}  {record.instance_type}  {record.region}  {record.user}  "
             f"{all_in(spent(record, now))}"
         )
-    question = f"Terminate {'it' if len(live) == 1 else f'these {len(live)}'}?"
+    question = f"Terminate {'it' if len(active) == 1 else f'these {len(active)}'}?"
     if not context.confirm(question):
         raise UsageError("nothing was terminated")
 
@@ -189,21 +189,21 @@ def _terminate(
     force: bool,
 ) -> Result:
     """Terminate the active ones of these; `patience` is how long to wait for confirmation, None for not at all."""
-    live = [record.id for record in chosen if record.is_live]
+    active = [record.id for record in chosen if record.is_active]
     outcome, interrupted = TerminateResult([]), None
-    if live:
-        context.progress.step(f"terminating {counted(len(live), 'instance')}")
+    if active:
+        context.progress.step(f"terminating {counted(len(active), 'instance')}")
         try:
-            outcome = end(context.wiring.runtime, live, Reason.USER, force=force)
+            outcome = end(context.wiring.runtime, active, Reason.USER, force=force)
             if patience is not None:
                 unaccepted = outcome.errors
-                outcome = wait_until_gone(context.wiring.runtime, live, patience)
+                outcome = wait_until_terminated(context.wiring.runtime, active, patience)
                 outcome.errors = {key: unaccepted.get(key, error) for key, error in outcome.errors.items()}
         except (StateUnusableError, StateLockedError) as unsaved:
-            return _terminate_unsaved(context, [record for record in chosen if record.is_live], unsaved, force=force)
+            return _terminate_unsaved(context, [record for record in chosen if record.is_active], unsaved, force=force)
         except Interrupted as signal:
             outcome = TerminateResult(_reread(context, chosen))
-            interrupted = _interrupted(signal, [record for record in outcome.records if record.is_live])
+            interrupted = _interrupted(signal, [record for record in outcome.records if record.is_active])
     now = context.clock.now()
     present = {record.id: record for record in outcome.records}
     records = [present.get(record.id, record) for record in chosen]
@@ -260,6 +260,6 @@ def _reread(context: Context, records: Sequence[Instance]) -> list[Instance]:
 def _message(records: Sequence[Instance]) -> str:
     if not records:
         return "No instances to terminate"
-    if any(record.is_live for record in records):
+    if any(record.is_active for record in records):
         return "Instance termination requested" if len(records) == 1 else "Instances termination requested"
     return "Instance terminated successfully" if len(records) == 1 else "Instances terminated successfully"

@@ -65,7 +65,7 @@ def type_label(record: Instance) -> str:
 
 def ends_in(record: Instance, now: datetime) -> str:
     """How long until its deadline, or how late it is; empty once it has ended."""
-    if not record.is_live:
+    if not record.is_active:
         return ""
     left = record.expires_at - now
     return f"{approximate(left)} late" if left < timedelta(0) else approximate(left)
@@ -73,7 +73,7 @@ def ends_in(record: Instance, now: datetime) -> str:
 
 def countdown(record: Instance, now: datetime) -> str:
     """The same to the second, for who watches it: `36:41`, `1:02:07`, `3:10 late`."""
-    if not record.is_live:
+    if not record.is_active:
         return ""
     seconds = int((record.expires_at - now).total_seconds())
     minutes, second = divmod(abs(seconds), 60)

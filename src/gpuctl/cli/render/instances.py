@@ -103,7 +103,7 @@ def table(records: Sequence[Instance], now: datetime, width: int, *, closely: bo
     for number, record in enumerate(records):
         styles = {
             "STATUS": _STYLES.get(record.status, ""),
-            "ENDS IN": "bold red" if record.is_live and now > record.expires_at else "",
+            "ENDS IN": "bold red" if record.is_active and now > record.expires_at else "",
         }
         grid.add_row(*(Text(cells[column.heading][number], styles.get(column.heading, "")) for column in chosen))
     return grid
@@ -151,7 +151,7 @@ def _lines(record: Instance, now: datetime) -> list[tuple[str, str]]:
         (
             "cost",
             f"{all_in(spent(record, now))}"
-            f"{f' of {all_in(by_deadline(record, now))} at the deadline' if record.is_live else ''}",
+            f"{f' of {all_in(by_deadline(record, now))} at the deadline' if record.is_active else ''}",
         ),
         ("price", _priced(record.price)),
         ("disk price", _priced(record.disk_price)),
@@ -183,7 +183,7 @@ def _decision(record: Instance) -> str:
 
 
 def _ttl(record: Instance) -> str:
-    if not record.is_live or not facts_of(record.provider).capabilities.timer_reads_tag:
+    if not record.is_active or not facts_of(record.provider).capabilities.timer_reads_tag:
         return exact(record.ttl)
     return f"{exact(record.ttl)} (the shutdown timer uses {exact(record.max_ttl)} if it cannot read the deadline tag)"
 

@@ -36,7 +36,7 @@ class TerminalProgress:
         self._held: list[str] | None = None
 
     @property
-    def is_live(self) -> bool:
+    def is_active(self) -> bool:
         """Whether what is said may redraw itself."""
         return self._is_terminal
 
@@ -67,8 +67,8 @@ class TerminalProgress:
         try:
             yield
         finally:
-            held, self._held = self._held, None
-            for line in dict.fromkeys(held):
+            current, self._held = self._held, None
+            for line in dict.fromkeys(current):
                 self._write(line)
 
     def redraw(self) -> None:

@@ -15,7 +15,7 @@ RESTART = timedelta(minutes=6)
 TICK = timedelta(seconds=60)
 
 
-class Action(StrEnum):
+class MarketAction(StrEnum):
     """What to do until the next decision."""
 
     SPOT = "spot"
@@ -23,7 +23,7 @@ class Action(StrEnum):
     WAIT = "wait"
 
 
-class Why(StrEnum):
+class DecisionReason(StrEnum):
     """The reason of a decision, as a clause of a sentence."""
 
     SPOT_FITS = "a spot instance can be lost and on-demand still finishes in time"
@@ -88,8 +88,8 @@ class Situation:
 class Decision:
     """What to do, in which zone for spot, and why."""
 
-    action: Action
-    why: Why
+    action: MarketAction
+    why: DecisionReason
     zone: str | None = None
 
 
@@ -123,36 +123,40 @@ def _with_checkpoints(situation: Situation) -> Decision:
         # Where not even on-demand is in time any more, a move makes the work later still.
         is_too_late = situation.left < situation.work_left + restart
         if spare >= restart + booting or is_too_late:
-            return Decision(Action.SPOT, Why.CONTINUE, running.zone)
-        return Decision(Action.ON_DEMAND, Why.LAST_MOMENT)
+            return Decision(MarketAction.SPOT, DecisionReason.CONTINUE, running.zone)
+        return Decision(MarketAction.ON_DEMAND, DecisionReason.LAST_MOMENT)
     is_on_demand = running is not None
     if situation.spot_share >= 1:
-        return Decision(Action.ON_DEMAND, Why.NOT_CHEAPER)
+        return Decision(MarketAction.ON_DEMAND, DecisionReason.NOT_CHEAPER)
     if spare < 2 * restart:
-        return Decision(Action.ON_DEMAND, Why.CONTINUE if is_on_demand else Why.LAST_MOMENT)
+        return Decision(MarketAction.ON_DEMAND, DecisionReason.CONTINUE if is_on_demand else DecisionReason.LAST_MOMENT)
     zone = _preferred(situation)
     if zone is not None:
         if is_on_demand and not _is_worth_a_move(situation):
-            return Decision(Action.ON_DEMAND, Why.NO_GAIN)
-        return Decision(Action.SPOT, Why.SPOT_FITS, zone.name)
+            return Decision(MarketAction.ON_DEMAND, DecisionReason.NO_GAIN)
+        return Decision(MarketAction.SPOT, DecisionReason.SPOT_FITS, zone.name)
     is_loose = situation.deadline - situation.begun >= LOOSE * situation.work
     if not is_on_demand and is_loose and spare >= 2 * restart + RESERVE * situation.work_left:
-        return Decision(Action.WAIT, Why.WAIT)
-    return Decision(Action.ON_DEMAND, Why.CONTINUE if is_on_demand else Why.NO_SPOT)
+        return Decision(MarketAction.WAIT, DecisionReason.WAIT)
+    return Decision(MarketAction.ON_DEMAND, DecisionReason.CONTINUE if is_on_demand else DecisionReason.NO_SPOT)
 
 
 def _from_zero(situation: Situation) -> Decision:
     running = situation.running
     if running is not None:
         # A move would lose what is done.
-        return Decision(Action(running.market.value), Why.CONTINUE, running.zone)
+        return Decision(MarketAction(running.market.value), DecisionReason.CONTINUE, running.zone)
     if situation.spot_share >= 1:
-        return Decision(Action.ON_DEMAND, Why.NOT_CHEAPER)
+        return Decision(MarketAction.ON_DEMAND, DecisionReason.NOT_CHEAPER)
     # The worst loss comes at the end of a full run.
     if situation.left < 2 * (situation.work + situation.restart) + 2 * situation.tick:
-        return Decision(Action.ON_DEMAND, Why.FULL_RUN)
+        return Decision(MarketAction.ON_DEMAND, DecisionReason.FULL_RUN)
     zone = _preferred(situation)
-    return Decision(Action.SPOT, Why.SPOT_FITS, zone.name) if zone else Decision(Action.WAIT, Why.WAIT)
+    return (
+        Decision(MarketAction.SPOT, DecisionReason.SPOT_FITS, zone.name)
+        if zone
+        else Decision(MarketAction.WAIT, DecisionReason.WAIT)
+    )
 
 
 def _preferred(situation: Situation) -> Zone | None:

@@ -49,7 +49,7 @@ class Advice:
     """The size and TTL that fit a task. `needed` is the TTL it should have, `life` the one that `max_ttl` allows."""
 
     size: Size
-    life: timedelta
+    ttl: timedelta
     needed: timedelta
 
 

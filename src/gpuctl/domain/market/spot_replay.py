@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from gpuctl.domain.instance import Market
-from gpuctl.domain.market.deadline_rule import RESTART, TICK, Action, Decision, Running, Situation, Zone, decide
+from gpuctl.domain.market.deadline_rule import RESTART, TICK, Decision, MarketAction, Running, Situation, Zone, decide
 from gpuctl.domain.market.spot_trace import Trace
 
 Rule = Callable[[Situation], Decision]
@@ -16,7 +16,7 @@ _NONE = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class TimedJob:
     """Work to be done by a deadline, `finish_by` after its start. `spot_share`: the price of spot over on-demand."""
 
     work: timedelta
@@ -43,7 +43,7 @@ class SpotRun:
     switches: int
 
 
-def replay(trace: Trace, job: Job, start_s: float, rule: Rule = decide) -> SpotRun:
+def replay(trace: Trace, job: TimedJob, start_s: float, rule: Rule = decide) -> SpotRun:
     """The work started at that second of the trace. It ends when the work is done, however late that is."""
     return _Replay(trace, job, start_s, rule).run()
 
@@ -51,7 +51,7 @@ def replay(trace: Trace, job: Job, start_s: float, rule: Rule = decide) -> SpotR
 @dataclass(slots=True)
 class _Replay:
     trace: Trace
-    job: Job
+    job: TimedJob
     start_s: float
     rule: Rule
 
@@ -75,7 +75,7 @@ class _Replay:
         while situation.work_left > _NONE:
             situation = replace(situation, zones=self._zones(situation.now, interrupted))
             decision = self.rule(situation)
-            if decision.action is Action.WAIT:
+            if decision.action is MarketAction.WAIT:
                 situation = replace(situation, running=None, now=self._next_tick(situation))
                 continue
             if not _continues(situation.running, decision):
@@ -85,7 +85,7 @@ class _Replay:
                 situation = replace(situation, running=running, work_left=left)
             after = self._until(situation)
             ran = after.now - situation.now
-            if decision.action is Action.SPOT:
+            if decision.action is MarketAction.SPOT:
                 spot += ran
             else:
                 on_demand += ran

@@ -179,7 +179,7 @@ def instances_to_terminate(budgets: Budgets, records: Sequence[Instance], now: d
     chosen: dict[str, Limit] = {}
     for limit in limits(budgets):
         covered = _covered(limit, records, now)
-        running = [record for record in covered if record.is_live and record.status is not Status.STOPPING]
+        running = [record for record in covered if record.is_active and record.status is not Status.STOPPING]
         frees = {record.id: remaining(record, now).counted or _ZERO for record in running}
         spent = cost_sum(spent_between(record, limit.period.start(now), now) for record in covered).total
         total = spent + sum((usd for record_id, usd in frees.items() if record_id not in chosen), _ZERO)

@@ -104,7 +104,7 @@ def remaining(instance: Instance, now: datetime) -> Cost:
     A record whose instance was not observed yet counts from its creation. A powered-off instance counts as running,
     because it can be started at any moment.
     """
-    if not instance.is_live:
+    if not instance.is_active:
         return Cost()
     left = max(instance.expires_at - _paid_until(instance, now), _NOTHING)
     return Cost(
@@ -131,7 +131,7 @@ def rates(compute: Price | None, disk: Price | None, public_ip: Price | None) ->
 
 def current_hourly(instance: Instance) -> Cost:
     """Dollars an hour now: nothing once terminated, disk and, where it is kept, public IP while powered off."""
-    if not instance.is_live:
+    if not instance.is_active:
         return Cost()
     return hourly_when_stopped(instance) if powered_off_since(instance) else hourly(instance)
 
@@ -176,7 +176,7 @@ def _billed_by(instance: Instance, end: datetime | None, at: datetime) -> timede
 def _amount(price: Price | None, span: timedelta, instance: Instance) -> Decimal | None:
     if price is None:
         # What did not exist in that time cost nothing at any price; the cost of what is active is unknown.
-        return None if span or instance.is_live else _ZERO
+        return None if span or instance.is_active else _ZERO
     return _times(price.usd_per_hour, span)
 
 

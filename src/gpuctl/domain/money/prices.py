@@ -67,9 +67,9 @@ def judged(read: Mapping[PriceKey, Decimal], last: Last, believed: Collection[st
     """
     refused: dict[PriceKey, str] = {}
     for key, usd in read.items():
-        why = _implausible_reason(usd, last(key), is_believed=key.instance_type in believed)
-        if why is not None:
-            refused[key] = why
+        reason = _implausible_reason(usd, last(key), is_believed=key.instance_type in believed)
+        if reason is not None:
+            refused[key] = reason
 
     def accepted_usd(key: PriceKey) -> Decimal | None:
         if key in read and key not in refused:

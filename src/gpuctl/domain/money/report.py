@@ -144,7 +144,7 @@ def cost_sum(costs: Iterable[Cost]) -> CostSum:
 def cost_summary(records: Sequence[Instance], now: datetime, since: datetime | None = None) -> CostSummary:
     """What these cost together; with `since` only what they cost after that is spent."""
     return CostSummary(
-        live=sum(record.is_live for record in records),
+        live=sum(record.is_active for record in records),
         hourly=cost_sum(current_hourly(record) for record in records),
         spent=_cost_of(records, now, since),
         remaining=cost_sum(remaining(record, now) for record in records),

@@ -66,7 +66,7 @@ def statistics(records: Iterable[Instance], now: datetime, since: datetime | Non
     return Statistics(
         total_provisioned=len({record.id for record in every}),
         currently_running=sum(record.status in (Status.READY, Status.RUNNING) for record in every),
-        currently_billing=sum(record.is_live and record.launched_at is not None for record in every),
+        currently_billing=sum(record.is_active and record.launched_at is not None for record in every),
         total_cost=total,
         average_duration_h=_mean([seconds(lifetime(record, now)) / _HOUR for record in ended]),
         average_cost=_mean([accrued(record, now) or _ZERO for record in ended if record.price is not None]),

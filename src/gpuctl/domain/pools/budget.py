@@ -30,7 +30,7 @@ def refuse_over_pool_budget(pool: Pool, records: Sequence[Instance], now: dateti
             continue
         pool_records = [record for record in records if record.pool is not None and record.pool.pool == pool.name]
         if (
-            any(record.is_live and record.price is None for record in pool_records)
+            any(record.is_active and record.price is None for record in pool_records)
             and not pool.offer.allow_unknown_price
         ):
             raise BudgetError(
@@ -53,9 +53,9 @@ def _cost_today(record: Instance, now: datetime, *, is_prewarm: bool) -> Decimal
     if not is_prewarm:
         return spent + ahead
     begun = max(record.launched_at or now, since)
-    alive = max((record.terminated_at or now) - begun, timedelta(0))
+    lifetime = max((record.terminated_at or now) - begun, timedelta(0))
     leased = sum((_leased_since(record, begun, now)), timedelta(0))
-    idle = Decimal(1) if not alive else max(_ZERO, 1 - Decimal(leased / alive))
+    idle = Decimal(1) if not lifetime else max(_ZERO, 1 - Decimal(leased / lifetime))
     return spent * idle + (_ZERO if lease_of(record) is not None else ahead)
 
 

@@ -34,7 +34,7 @@ class PoolEvent(Value):
     event: PoolEventName
     lease: str | None = None
     instance: str | None = None
-    asked_at: AwareDatetime | None = None
+    requested_at: AwareDatetime | None = None
     until: AwareDatetime | None = None
     user: str | None = None
     task: str | None = None

@@ -21,7 +21,7 @@ _STARTING = (Status.PROVISIONING, Status.CONFIGURING)
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class LeaseWork:
     """What was done under a lease, and what it is counted in."""
 
     amount: Decimal | None = None
@@ -33,7 +33,7 @@ class Work:
         return {"work": self.amount, "unit": self.unit}
 
 
-NO_WORK = Work()
+NO_WORK = LeaseWork()
 
 
 class NotFree(GpuctlError):
@@ -54,7 +54,7 @@ class BeingCleaned(GpuctlError):
 
 def members(records: Iterable[Instance], pool: str) -> list[Instance]:
     """The active instances of that pool."""
-    return [record for record in records if record.is_live and record.pool is not None and record.pool.pool == pool]
+    return [record for record in records if record.is_active and record.pool is not None and record.pool.pool == pool]
 
 
 def lease_of(record: Instance) -> Lease | None:
@@ -86,7 +86,7 @@ def is_busy(record: Instance) -> bool:
 
 def is_counted(record: Instance) -> bool:
     """Whether it counts as one of the most a pool may have: until its provider has accepted the termination."""
-    return record.is_live and not (record.status is Status.STOPPING and record.deleted_by_us_at is not None)
+    return record.is_active and not (record.status is Status.STOPPING and record.deleted_by_us_at is not None)
 
 
 def free_instances(
@@ -104,8 +104,8 @@ def free_instances(
 
 def with_new_lease(record: Instance, pool: Pool, lease: Lease, now: datetime) -> Instance:
     """The record with that lease. NotFree unless the instance, as it is now, may be leased for it."""
-    if (why := _objection(record, pool, lease, now)) is not None:
-        raise NotFree(f"{record.label} {why}")
+    if (reason := _objection(record, pool, lease, now)) is not None:
+        raise NotFree(f"{record.label} {reason}")
     membership = _membership(record).with_lease(lease)
     membership = membership.with_fields(group=pool.reuse_group(lease.user, lease.purpose))
     # Cost and history belong to the holder of the lease.
@@ -131,7 +131,7 @@ def being_cleaned(record: Instance, pool: Pool, lease_id: str, clean_up: CleanUp
 
 
 def returned(
-    record: Instance, pool: Pool, lease_id: str, now: datetime, work: Work = NO_WORK, by: str | None = None
+    record: Instance, pool: Pool, lease_id: str, now: datetime, work: LeaseWork = NO_WORK, by: str | None = None
 ) -> Instance:
     """The record after that lease, idle again. The record itself where the lease is released already.
 
@@ -169,7 +169,7 @@ def ended(
     *,
     is_dirty: bool,
     reason: Reason = Reason.USER,
-    work: Work = NO_WORK,
+    work: LeaseWork = NO_WORK,
 ) -> Instance:
     """The record after that lease, about to be terminated. The record itself where the lease is released already."""
     lease = _lease(record, lease_id)
@@ -186,7 +186,7 @@ def ended(
 def extended(record: Instance, lease_id: str, until: datetime, now: datetime) -> Instance:
     """The record with a later end of that lease. UsageError where the lease is over, or the end would be earlier."""
     lease = _lease(record, lease_id)
-    if not lease.is_open or lease.lapse(now) is not None or record.status is Status.STOPPING or not record.is_live:
+    if not lease.is_open or lease.lapse(now) is not None or record.status is Status.STOPPING or not record.is_active:
         raise UsageError(f"{lease_id} is over: it can no longer be extended", hint="gpuctl lease POOL")
     if lease.clean_up is not None:
         raise UsageError(f"{lease_id} is being released: it can no longer be extended", hint="gpuctl lease POOL")

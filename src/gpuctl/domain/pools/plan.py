@@ -118,14 +118,14 @@ def plan_pool(
         if record.id not in going and lease_of(record) is not None and _is_to_drain(pool, record, now)
     ]
     going |= {action.record.id for action in drains if action.record}
-    alive = [record for record in pool_records if record.id not in going and not _is_leaving(record)]
+    active = [record for record in pool_records if record.id not in going and not _is_leaving(record)]
     # The work on an instance that is to go afterwards needs no other one.
     leaving = [record for record in pool_records if is_busy(record) and _is_leaving(record) and record.id not in going]
     served = len(leaving) + len(drains)
     needed = max(demand.instances - served, 0)
     target = _target(pool, needed, outlook)
     if demand.is_known:
-        surplus = _surplus(pool, alive, target, outlook, now)
+        surplus = _surplus(pool, active, target, outlook, now)
         ends += surplus
         going |= {action.record.id for action in surplus if action.record}
     renewals = [
@@ -134,7 +134,7 @@ def plan_pool(
         if record.id not in {ending.record.id for ending in ends if ending.record}
         and (action := _renewal(pool, record, demand, outlook, now)) is not None
     ]
-    launches = _launches(pool, records, len(alive), target, needed, demand) if demand.is_known else []
+    launches = _launches(pool, records, len(active), target, needed, demand) if demand.is_known else []
     holds = [] if demand.is_known else [_hold(pool, demand.problem or "the demand is unknown")]
     return [*ends, *drains, *renewals, *launches, *holds]
 
@@ -189,10 +189,10 @@ def _target(pool: Pool, needed: int, outlook: Outlook) -> int:
     return min(max(wanted, pool.min), pool.max)
 
 
-def _surplus(pool: Pool, alive: Sequence[Instance], target: int, outlook: Outlook, now: datetime) -> list[PoolAction]:
+def _surplus(pool: Pool, active: Sequence[Instance], target: int, outlook: Outlook, now: datetime) -> list[PoolAction]:
     limit = _QUIET if outlook.idle_limit is None else outlook.idle_limit
-    idle = sorted((record for record in alive if is_idle(record)), key=_idle_since)
-    too_many = max(len(alive) - target, 0)
+    idle = sorted((record for record in active if is_idle(record)), key=_idle_since)
+    too_many = max(len(active) - target, 0)
     return [
         PoolAction(PoolActionKind.END, pool.name, f"idle for {exact(now - _idle_since(record))}", record)
         for record in idle[:too_many]
@@ -228,13 +228,13 @@ def _renew(pool: Pool, record: Instance, deadline: datetime, reason: str) -> Poo
 
 
 def _launches(
-    pool: Pool, records: Sequence[Instance], alive: int, target: int, needed: int, demand: Demand
+    pool: Pool, records: Sequence[Instance], active: int, target: int, needed: int, demand: Demand
 ) -> list[PoolAction]:
     if pool.status is not PoolStatus.ACTIVE:
         return []
     free = pool.max - sum(is_counted(record) for record in members(records, pool.name))
-    by_demand = min(max(needed, pool.min), target) - alive
-    origins = [Origin.DEMAND if number < by_demand else Origin.SPARE for number in range(min(target - alive, free))]
+    by_demand = min(max(needed, pool.min), target) - active
+    origins = [Origin.DEMAND if number < by_demand else Origin.SPARE for number in range(min(target - active, free))]
     return [
         PoolAction(PoolActionKind.LAUNCH, pool.name, _why_launched(pool, demand, origin), origin=origin)
         for origin in origins

@@ -72,7 +72,7 @@ class Controller(Protocol):
     idle_limit_s: float | None
     initial: int
 
-    def target(self, arrivals: int, peak: int, waiting: int, busy: int, alive: int) -> int:
+    def target(self, arrivals: int, peak: int, waiting: int, busy: int, active: int) -> int:
         """The number of instances that this tick wants. `peak`: highest demand since the last tick."""
         ...
 

@@ -27,7 +27,7 @@ class Proof:
     status: Status = Status.TERMINATED
 
 
-def is_the_same_machine(record: Instance, observed: Observed, state_id: str) -> bool:
+def is_the_same_instance(record: Instance, observed: Observed, state_id: str) -> bool:
     """Whether this instance is the one of the record.
 
     An instance found by our tag must carry the tag of this state. An instance whose ID our create returned stays ours

@@ -22,7 +22,7 @@ def plan_without_record(records: Sequence[Instance], view: View, rules: Rules) -
     unmanaged = [observed for observed in view.observed if observed.exists and observed.cloud_id not in known]
     decided = [_unmanaged(observed, by_id, view, rules) for observed in unmanaged]
     unreachable = [
-        Action(ActionKind.REPORT, scope, detail=why, unresolved=True) for scope, why in view.unreachable.items()
+        Action(ActionKind.REPORT, scope, detail=reason, unresolved=True) for scope, reason in view.unreachable.items()
     ]
     return [*_within_limit(decided, rules.max_orphans), *unreachable]
 

@@ -17,7 +17,7 @@ from gpuctl.domain.reconcile.evidence import (
     absence_proves,
     end_of,
     is_of_another_copy,
-    is_the_same_machine,
+    is_the_same_instance,
     made_at,
 )
 from gpuctl.domain.reconcile.orphans import plan_without_record
@@ -37,7 +37,7 @@ def records_to_query(records: Iterable[Instance], view: View, rules: Rules) -> l
     return [
         record
         for record in records
-        if record.is_live
+        if record.is_active
         and (
             (scope_of(record) in view.listed and finder.listed(record) is None)
             or (scope_of(record) in view.unreachable and _is_expired(record, view.now))
@@ -76,9 +76,9 @@ def plan_records(
 
 def _for_record(record: Instance, finder: Finder, view: View, rules: Rules) -> list[Action]:
     scope = scope_of(record)
-    was_asked = scope in view.listed or scope in view.unreachable
+    was_queried = scope in view.listed or scope in view.unreachable
     return [
-        *(_actions(record, finder, view, rules) if was_asked else ()),
+        *(_actions(record, finder, view, rules) if was_queried else ()),
         *_actions_for_leftovers(record, finder, view),
     ]
 
@@ -87,12 +87,12 @@ def _actions(record: Instance, finder: Finder, view: View, rules: Rules) -> Iter
     observed = finder.listed_or_queried(record)
     extended_to = extended_by_tags(record, observed, rules, view.now)
     act = _ActionMaker(record, scope_of(record), observed, extended_to)
-    if observed is not None and not is_the_same_machine(record, observed, rules.state_id):
+    if observed is not None and not is_the_same_instance(record, observed, rules.state_id):
         if observed.exists:
             yield act(
                 ActionKind.REPORT,
                 detail=f"the gpuctl tags of {observed.cloud_id} were changed",
-                unresolved=record.is_live,
+                unresolved=record.is_active,
             )
     elif record.status.is_ended:
         if observed is not None and observed.exists and is_of_another_copy(record, observed, view.now):
@@ -154,8 +154,8 @@ def _actions_if_present(record: Instance, observed: Observed, view: View, act: _
             unresolved=stubborn,
         )
     elif observed.state is CloudState.FAILED and not _was_ready(record):
-        why = observed.refusal.text if observed.refusal else "the provider could not start it"
-        yield act(ActionKind.TERMINATE, Reason.REFUSED, detail=why)
+        cause = observed.refusal.text if observed.refusal else "the provider could not start it"
+        yield act(ActionKind.TERMINATE, Reason.REFUSED, detail=cause)
     elif observed.state is CloudState.FAILED:
         # It was usable: what failed since (an extension that a policy put on it, say) may not have stopped its task.
         yield act(ActionKind.REPORT, detail="the provider reports a failure; kept until its deadline", unresolved=True)

@@ -19,9 +19,9 @@ def merged(record: Instance, other: Instance) -> Instance:
     copies = sorted((record, other), key=lambda copy: (_rank(copy), len(copy.attempts), copy.updated_at), reverse=True)
     first, second = copies
     facts: dict[str, object] = {}
-    if first.is_live:
+    if first.is_active:
         facts["expires_at"] = max(first.expires_at, second.expires_at)
-    if first.is_live and len(second.attempts) > len(first.attempts):
+    if first.is_active and len(second.attempts) > len(first.attempts):
         # Only the copy with the last attempt says where the instance may be.
         entries = [entry for entry in first.history if entry not in second.history]
         facts |= {"status": first.status, "reason": first.reason, "history": (*second.history, *entries)}
@@ -44,7 +44,7 @@ def with_deadline_of(record: Instance, observed: Observed, now: datetime) -> Ins
     tags change nothing.
     """
     tagged = ownership(observed.tags).expires_at
-    if not record.is_live or tagged is None:
+    if not record.is_active or tagged is None:
         return record
     later, unconfirmed = tagged, record.unconfirmed_deadlines
     if tagged > now + HIGHEST_MAX_TTL:
@@ -89,5 +89,5 @@ def _has_passed_in_tags(action: Action, now: datetime | None) -> bool:
 
 
 def _unenforced(action: Action) -> Action:
-    why = "deadline not enforced: the state was restored, and the tags of the instance could not be read since"
-    return replace(action, kind=ActionKind.REPORT, reason=None, detail=why, unresolved=True)
+    reason = "deadline not enforced: the state was restored, and the tags of the instance could not be read since"
+    return replace(action, kind=ActionKind.REPORT, reason=None, detail=reason, unresolved=True)

@@ -11,23 +11,23 @@ if TYPE_CHECKING:
 
 def open_provider(connection: "Connection") -> "Provider":
     """AWS as that connection reaches it. Makes no call."""
-    from gpuctl.providers.aws.client import Clients
+    from gpuctl.providers.aws.client import AwsClients
     from gpuctl.providers.aws.provider import AwsProvider
 
-    return AwsProvider(Clients(connection))
+    return AwsProvider(AwsClients(connection))
 
 
 def open_price_list(connection: "Connection", retry: "Retry") -> "PriceList":
     """AWS's prices, by the credentials that the connection names. Makes no call."""
-    from gpuctl.providers.aws.client import Clients
+    from gpuctl.providers.aws.client import AwsClients
     from gpuctl.providers.aws.prices import AwsPriceList
 
-    return AwsPriceList(Clients(connection), retry)
+    return AwsPriceList(AwsClients(connection), retry)
 
 
 def open_queue(address: str, connection: "Connection") -> "JobQueue":
     """An SQS queue by its URL. Makes no call. UsageError if that names no queue."""
-    from gpuctl.providers.aws.client import Clients
+    from gpuctl.providers.aws.client import AwsClients
     from gpuctl.providers.aws.queue import SqsQueue
 
-    return SqsQueue(address, Clients(connection))
+    return SqsQueue(address, AwsClients(connection))

@@ -16,7 +16,7 @@ from gpuctl.providers.aws.login import (
     check_keys,
     core_session,
     deciding_profile,
-    hide_what_is_sent,
+    hide_sent_headers,
     prepare_roles,
     settings_of,
 )
@@ -29,7 +29,7 @@ ATTEMPTS = 4
 _TOKEN = re.compile(r"(x-amz-security-token\s*[:=]\s*)[^\s&]+", re.IGNORECASE)
 
 
-class Clients:
+class AwsClients:
     """Makes each client when it is first needed.
 
     In the sandbox nothing of the user's is read: no profile, file, environment, proxy or metadata service.
@@ -101,7 +101,7 @@ class Clients:
             core = core_session(self.connection)
             # Before the first client: clients take over the handlers that the session has by then, and so do those
             # that the SDK itself makes to get credentials.
-            core.register("before-send", hide_what_is_sent(self.connection))
+            core.register("before-send", hide_sent_headers(self.connection))
             return boto3.Session(botocore_session=core)
 
 

@@ -60,7 +60,7 @@ def read_console(ec2: Any, cloud_id: str) -> Console:
     return console
 
 
-def last_words(ec2: Any, described: Mapping[str, Any], seen_at: datetime | None) -> GuardReport | None:
+def last_line_of_guard(ec2: Any, described: Mapping[str, Any], seen_at: datetime | None) -> GuardReport | None:
     """When and why the guard powered off that ended instance, from one entry of DescribeInstances.
 
     None where the instance did not power itself off, or its guard did not do it: every user on the instance can, too.

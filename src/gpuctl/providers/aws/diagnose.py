@@ -10,7 +10,7 @@ from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.duration import approximate
 from gpuctl.domain.instance import Market
 from gpuctl.errors import CredentialsError
-from gpuctl.providers.aws.client import Clients
+from gpuctl.providers.aws.client import AwsClients
 from gpuctl.providers.aws.create import run_instances
 from gpuctl.providers.aws.errors import NOT_FOUND, SDK_ERRORS, code_of, translate
 from gpuctl.providers.aws.facts import quota_families
@@ -35,7 +35,7 @@ _RENEWED = ("iam-role", "container-role", "assume-role-with-web-identity")
 _EXAMPLE_RANGE = "192.0.2.1/32"
 
 
-def diagnose(clients: Clients, trial: DiagnosedInstance) -> Iterator[Finding]:
+def diagnose(clients: AwsClients, trial: DiagnosedInstance) -> Iterator[Finding]:
     """See `Provider.diagnose`."""
     yield _create(clients, trial)
     yield _end(clients, trial)
@@ -53,7 +53,7 @@ def _finding_of(check: str, ask: Callable[[], Finding]) -> Finding:
         return Finding(check, Verdict.UNKNOWN, problem.message, problem.hint)
 
 
-def _create(clients: Clients, trial: DiagnosedInstance) -> Finding:
+def _create(clients: AwsClients, trial: DiagnosedInstance) -> Finding:
     if trial.order is None:
         return Finding("create-permission", Verdict.UNKNOWN, "there is no image to check with")
     what = f"`{trial.kind.name}` in {trial.region}"
@@ -71,7 +71,7 @@ def _create(clients: Clients, trial: DiagnosedInstance) -> Finding:
     )
 
 
-def _spot(clients: Clients, order: Order) -> str:
+def _spot(clients: AwsClients, order: Order) -> str:
     """What prevents a spot instance where an on-demand one is permitted; empty if nothing does."""
     call = run_instances(replace(order, market=Market.SPOT), None) | {"DryRun": True}
     code, failure = _dry_run_code(lambda: clients.client("ec2", order.region, once=True).run_instances(**call))
@@ -81,7 +81,7 @@ def _spot(clients: Clients, order: Order) -> str:
     return f"; {problem.message}{f': {problem.hint}' if problem.hint else ''}"
 
 
-def _group(clients: Clients, order: Order, opens_ssh: bool) -> Finding | None:
+def _group(clients: AwsClients, order: Order, opens_ssh: bool) -> Finding | None:
     """What prevents the security group that allows SSH; None if nothing does."""
     if not opens_ssh:
         return None
@@ -96,7 +96,7 @@ def _group(clients: Clients, order: Order, opens_ssh: bool) -> Finding | None:
     return Finding("create-permission", Verdict.FAIL, problem.message, hint)
 
 
-def _end(clients: Clients, trial: DiagnosedInstance) -> Finding:
+def _end(clients: AwsClients, trial: DiagnosedInstance) -> Finding:
     """Ask about an instance that cannot exist; a policy may decide by tags, so then about a real one."""
     ec2 = clients.client("ec2", trial.region)
     failure: Exception | None = None
@@ -113,7 +113,7 @@ def _end(clients: Clients, trial: DiagnosedInstance) -> Finding:
     return Finding("terminate-permission", Verdict.FAIL, problem.message, "docs/aws-policy.json")
 
 
-def _quota(clients: Clients, trial: DiagnosedInstance) -> Finding:
+def _quota(clients: AwsClients, trial: DiagnosedInstance) -> Finding:
     if clients.connection.sandbox_url is not None:
         return Finding("quota", Verdict.OK, "the sandbox's AWS sets no quota")
     need = trial.kind.vcpus
@@ -130,7 +130,7 @@ def _quota(clients: Clients, trial: DiagnosedInstance) -> Finding:
     return Finding("quota", Verdict.FAIL, text, f"aws service-quotas request-service-quota-increase {more}")
 
 
-def _as_spot(clients: Clients, trial: DiagnosedInstance) -> str:
+def _as_spot(clients: AwsClients, trial: DiagnosedInstance) -> str:
     """How much of the type's quota for spot is in use; empty where that is not known."""
     code = _QUOTAS.get((_family(trial.kind.name, Market.SPOT), Market.SPOT))
     if code is None:
@@ -142,7 +142,7 @@ def _as_spot(clients: Clients, trial: DiagnosedInstance) -> str:
     return f"; as spot {used} of {allowed} ({code})"
 
 
-def _allowed(clients: Clients, trial: DiagnosedInstance, code: str) -> int:
+def _allowed(clients: AwsClients, trial: DiagnosedInstance, code: str) -> int:
     service_quota = clients.client("service-quotas", trial.region).get_service_quota(ServiceCode="ec2", QuotaCode=code)
     return int(service_quota["Quota"]["Value"])
 
@@ -152,7 +152,7 @@ def _family(name: str, market: Market) -> str:
     return spot if market is Market.SPOT else on_demand
 
 
-def _used_vcpus(clients: Clients, trial: DiagnosedInstance, market: Market) -> int:
+def _used_vcpus(clients: AwsClients, trial: DiagnosedInstance, market: Market) -> int:
     """The vCPUs of every instance that counts against the type's quota in that market, regardless of who started it."""
     family = _family(trial.kind.name, market)
     pages = (
@@ -165,7 +165,7 @@ def _used_vcpus(clients: Clients, trial: DiagnosedInstance, market: Market) -> i
             ]
         )
     )
-    every = [instance for page in pages for held in page["Reservations"] for instance in held["Instances"]]
+    every = [instance for page in pages for current in page["Reservations"] for instance in current["Instances"]]
     return sum(
         _vcpus(instance)
         for instance in every
@@ -179,7 +179,7 @@ def _vcpus(machine: dict[str, Any]) -> int:
     return int(shape.get("CoreCount", 0)) * int(shape.get("ThreadsPerCore", 1))
 
 
-def _offered(clients: Clients, trial: DiagnosedInstance) -> Finding:
+def _offered(clients: AwsClients, trial: DiagnosedInstance) -> Finding:
     instance_type_offerings = clients.client("ec2", trial.region).describe_instance_type_offerings(
         LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": [trial.kind.name]}]
     )
@@ -193,7 +193,7 @@ def _offered(clients: Clients, trial: DiagnosedInstance) -> Finding:
     return Finding("zones", Verdict.OK, f"`{trial.kind.name}` is offered in {', '.join(zones)}")
 
 
-def _credential_expiry(clients: Clients, trial: DiagnosedInstance) -> Finding:
+def _credential_expiry(clients: AwsClients, trial: DiagnosedInstance) -> Finding:
     login = clients.session.get_credentials()
     if login is None:
         return Finding("credential-expiry", Verdict.UNKNOWN, "the credentials could not be read")
@@ -214,14 +214,14 @@ def _credential_expiry(clients: Clients, trial: DiagnosedInstance) -> Finding:
     return Finding("credential-expiry", Verdict.OK, f"the credentials expire in {left}, after every deadline")
 
 
-def unattended_warning(clients: Clients) -> str | None:
+def unattended_warning(clients: AwsClients) -> str | None:
     """What a person must do again and again for a role of these credentials, None if nothing. Sends no request."""
     login = clients.session.get_credentials()
     finding = _of_profile(clients, login.method) if login is not None and login.method == "assume-role" else None
     return finding.text if finding else None
 
 
-def _of_profile(clients: Clients, method: str) -> Finding | None:
+def _of_profile(clients: AwsClients, method: str) -> Finding | None:
     """What a person must do again and again for these credentials; None where nobody has to."""
     if method == "custom-process":
         text = "a program gets the credentials (`credential_process`): the scheduled reaper needs it on its PATH"

@@ -5,7 +5,7 @@ from typing import Any
 from gpuctl.domain.duration import as_typed
 from gpuctl.domain.market.offers import InstanceType
 from gpuctl.errors import UsageError
-from gpuctl.providers.aws.client import Clients
+from gpuctl.providers.aws.client import AwsClients
 from gpuctl.providers.aws.errors import SDK_ERRORS, code_of, translate
 from gpuctl.providers.base import Image, ImageDisk
 
@@ -30,7 +30,7 @@ _NO_LICENSE = "RunInstances"
 _LIST_PRICED = ("gp3", "sc1", "st1")  # per GB these cost at most as much as a root disk, which is gp3
 
 
-def find_image(clients: Clients, region: str, kind: InstanceType, image: str | None) -> Image:
+def find_image(clients: AwsClients, region: str, kind: InstanceType, image: str | None) -> Image:
     """The image of that id, or the catalog's for the type; see `Provider.find_image`."""
     if image is None and kind.image is None:
         raise UsageError(
@@ -39,20 +39,20 @@ def find_image(clients: Clients, region: str, kind: InstanceType, image: str | N
         )
     image_id = image or _newest(clients, region, kind)
     try:
-        answer = clients.client("ec2", region).describe_images(ImageIds=[image_id])
+        reply = clients.client("ec2", region).describe_images(ImageIds=[image_id])
     except SDK_ERRORS as error:
         if code_of(error) in _NO_SUCH_IMAGE:
             raise _no_image(image_id, region) from error
         raise translate(error, f"could not read the image `{image_id}`", region=region) from error
-    images = answer.get("Images", [])
+    images = reply.get("Images", [])
     if not images:
         raise _no_image(image_id, region)
     return _checked(images[0], image_id, kind.arch)
 
 
-def _newest(clients: Clients, region: str, kind: InstanceType) -> str:
+def _newest(clients: AwsClients, region: str, kind: InstanceType) -> str:
     try:
-        answer = clients.client("ssm", region).get_parameter(Name=kind.image.name if kind.image else "")
+        reply = clients.client("ssm", region).get_parameter(Name=kind.image.name if kind.image else "")
     except SDK_ERRORS as error:
         if code_of(error) == "ParameterNotFound":
             raise UsageError(
@@ -60,7 +60,7 @@ def _newest(clients: Clients, region: str, kind: InstanceType) -> str:
                 hint="add `--image ami-...`, one with NVIDIA drivers",
             ) from error
         raise translate(error, f"could not look up the latest GPU image in `{region}`", region=region) from error
-    return str(answer["Parameter"]["Value"])
+    return str(reply["Parameter"]["Value"])
 
 
 def _checked(described: Any, image_id: str, arch: str) -> Image:

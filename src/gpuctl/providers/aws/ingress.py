@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from gpuctl.domain.market.ssh_source import is_ipv6
 from gpuctl.domain.tags import STATE
 from gpuctl.errors import CloudError, Extent, UnreachableError
-from gpuctl.providers.aws.client import Clients
+from gpuctl.providers.aws.client import AwsClients
 from gpuctl.providers.aws.errors import NO_SUCH_GROUP, code_of
 from gpuctl.providers.base import Order
 
@@ -29,7 +29,7 @@ class Ingress:
     A group costs nothing. Only groups that carry this state's tag are used, changed or deleted.
     """
 
-    def __init__(self, clients: Clients) -> None:
+    def __init__(self, clients: AwsClients) -> None:
         self._clients = clients
         self._known: dict[_Key, str] = {}
         self._created: dict[_Key, str] = {}
@@ -128,7 +128,7 @@ class Ingress:
         return str(created["GroupId"])
 
 
-def try_group(clients: Clients, order: Order, cidr: str) -> None:
+def try_group(clients: AwsClients, order: Order, cidr: str) -> None:
     """Ask EC2 whether these credentials may create such a group. Raises its answer, which is an error in any case."""
     ec2 = clients.client("ec2", order.region)
     ec2.create_security_group(**_group(order, cidr, _network(ec2, order.subnet), "gpuctl-dry-run"), DryRun=True)

@@ -74,7 +74,7 @@ def check_keys(core: Any, connection: Connection) -> None:
             )
 
 
-def hide_what_is_sent(connection: Connection) -> Any:
+def hide_sent_headers(connection: Connection) -> Any:
     """A handler of the SDK's event before a request is sent: what the request proves itself with is never shown."""
 
     def handler(request: Any, **_: Any) -> None:

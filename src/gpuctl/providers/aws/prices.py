@@ -10,7 +10,7 @@ from typing import Any
 from gpuctl.domain.instance import Market, ProviderName
 from gpuctl.domain.money.prices import PriceKey
 from gpuctl.errors import Extent, GpuctlError, ThrottledError, UnreachableError
-from gpuctl.providers.aws.client import Clients
+from gpuctl.providers.aws.client import AwsClients
 from gpuctl.providers.aws.errors import SDK_ERRORS, code_of, translate, unreadable_credentials
 from gpuctl.providers.aws.facts import FACTS
 from gpuctl.providers.prices import RegionPrices, checked_address
@@ -40,7 +40,7 @@ class AwsPriceList:
     name = ProviderName.AWS
     sources: Mapping[Market, str] = FACTS.price_sources
 
-    def __init__(self, clients: Clients, retry: Retry) -> None:
+    def __init__(self, clients: AwsClients, retry: Retry) -> None:
         self._clients = clients
         self._retry = retry
 
@@ -165,8 +165,8 @@ def _failure(error: Exception, doing: str) -> GpuctlError | TransientFailure:
     if not isinstance(failure, ThrottledError | UnreachableError):
         return failure
     after = str(reply.get("HTTPHeaders", {}).get("retry-after", ""))
-    is_told = after.isascii() and after.isdigit()
-    return TransientFailure(failure, timedelta(seconds=int(after[:9])) if is_told else None)
+    is_listed = after.isascii() and after.isdigit()
+    return TransientFailure(failure, timedelta(seconds=int(after[:9])) if is_listed else None)
 
 
 def _product(text: object, wanted: Mapping[str, str], where: str) -> tuple[str, Decimal | None]:

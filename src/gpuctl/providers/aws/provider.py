@@ -25,10 +25,9 @@ from gpuctl.errors import (
     UnreachableError,
 )
 from gpuctl.providers.aws import create as creation
-from gpuctl.providers.aws.client import Clients
-from gpuctl.providers.aws.console import last_words
+from gpuctl.providers.aws.client import AwsClients
+from gpuctl.providers.aws.console import last_line_of_guard
 from gpuctl.providers.aws.diagnose import diagnose, unattended_warning
-from gpuctl.providers.aws.ending import end_instances
 from gpuctl.providers.aws.errors import (
     NO_SUCH_GROUP,
     NOT_FOUND,
@@ -45,6 +44,7 @@ from gpuctl.providers.aws.ingress import Ingress
 from gpuctl.providers.aws.observe import observed, ready_ids
 from gpuctl.providers.aws.resources import list_resources
 from gpuctl.providers.aws.safeguards import read_back
+from gpuctl.providers.aws.termination import end_instances
 from gpuctl.providers.aws.zones import zones_of
 from gpuctl.providers.base import DiagnosedInstance, Identity, Image, Order
 
@@ -59,7 +59,7 @@ class AwsProvider:
     name = FACTS.name
     capabilities = FACTS.capabilities
 
-    def __init__(self, clients: Clients, page_size: int = 1000) -> None:
+    def __init__(self, clients: AwsClients, page_size: int = 1000) -> None:
         self._clients = clients
         self._page_size = page_size
         self._account: str | None = None
@@ -88,14 +88,14 @@ class AwsProvider:
 
     def identity(self) -> Identity:
         with _translated("could not read the AWS identity"):
-            answer = self._clients.client("sts", self._home).get_caller_identity()
-            self._account = str(answer["Account"])
-        return Identity(self._account, reply_date(answer))
+            reply = self._clients.client("sts", self._home).get_caller_identity()
+            self._account = str(reply["Account"])
+        return Identity(self._account, reply_date(reply))
 
     def regions(self) -> Collection[str]:
         with _translated("could not list the AWS regions of this account"):
-            answer = self._clients.client("ec2", self._home).describe_regions()
-            return frozenset(str(region["RegionName"]) for region in answer["Regions"])
+            reply = self._clients.client("ec2", self._home).describe_regions()
+            return frozenset(str(region["RegionName"]) for region in reply["Regions"])
 
     def find_image(self, region: str, kind: InstanceType, image: str | None) -> Image:
         with _translated("could not find an image"):
@@ -104,7 +104,7 @@ class AwsProvider:
     def check_request(self, request: Request) -> None:
         creation.check_tags(request.tags)
 
-    def check_life(self, region: str, life: timedelta) -> None:
+    def check_ttl(self, region: str, ttl: timedelta) -> None:
         return None
 
     def prepare(self, region: str, say: Callable[[str], None]) -> None:
@@ -121,14 +121,14 @@ class AwsProvider:
         doing = f"could not create `{order.instance_type}` in `{order.region}`"
         account = self._known_account()
         try:
-            answer = self._run_instances(order)
+            reply = self._run_instances(order)
         except SDK_ERRORS as error:
             raise translate_create(error, doing) from error
         except (OSError, EOFError) as error:
             # The SDK makes errors of its own of what fails on the line: this one came before it, nothing was sent.
             raise unreadable_credentials(error, doing) from error
         try:
-            return observed(answer["Instances"][0], account, order.region)
+            return observed(reply["Instances"][0], account, order.region)
         except _ODD_SHAPE as error:
             raise OutcomeUnknown(f"{doing}: AWS's answer could not be read") from error
 
@@ -148,12 +148,12 @@ class AwsProvider:
         with _translated(doing):
             ec2, account = self._clients.client("ec2", region), self._known_account()
             try:
-                answer = ec2.describe_instances(InstanceIds=[cloud_id])
+                response = ec2.describe_instances(InstanceIds=[cloud_id])
             except ClientError as error:
                 if code_of(error) in NOT_FOUND:
                     return None
                 raise
-            reply = [instance for reservation in answer["Reservations"] for instance in reservation["Instances"]]
+            reply = [instance for reservation in response["Reservations"] for instance in reservation["Instances"]]
             if len(reply) != 1:
                 # Only "no such id" means that there is none; an answer about nothing is no answer.
                 raise UnreachableError(f"{doing}: AWS returned {len(reply)} instances")
@@ -161,7 +161,7 @@ class AwsProvider:
             matching = observed(
                 reply[0], account, region, is_ready=bool(ready_ids(ec2, [cloud_id])) if running else False
             )
-            words = None if matching.exists else last_words(ec2, reply[0], reply_date(answer))
+            words = None if matching.exists else last_line_of_guard(ec2, reply[0], reply_date(response))
             if words is None:
                 return matching
             reason = matching.end_reason or (Reason.IDLE if words.is_idle else None)
@@ -170,8 +170,8 @@ class AwsProvider:
     def find(self, region: str, record_id: str) -> Sequence[Observed]:
         return self._listed(region, {"Name": f"tag:{ID}", "Values": [record_id]}, ())
 
-    def list_instances(self, region: str, ask_ready: Collection[str] = ()) -> Sequence[Observed]:
-        return self._listed(region, {"Name": "tag-key", "Values": [STATE]}, ask_ready)
+    def list_instances(self, region: str, query_ready: Collection[str] = ()) -> Sequence[Observed]:
+        return self._listed(region, {"Name": "tag-key", "Values": [STATE]}, query_ready)
 
     def terminate(self, region: str, cloud_ids: Sequence[str], *, force: bool = False) -> Mapping[str, GpuctlError]:
         with _translated(f"could not terminate instances in `{region}`", self._checked_region(region)):
@@ -221,8 +221,8 @@ class AwsProvider:
         if key not in self._ipv6_only:
             # Nothing of the instance exists yet, so a failure here is a refusal of this send.
             with _translated(f"could not look at {order.subnet} in `{order.region}`"):
-                answer = self._clients.client("ec2", order.region).describe_subnets(SubnetIds=[order.subnet])
-                self._ipv6_only[key] = bool(answer["Subnets"][0].get("Ipv6Native"))
+                reply = self._clients.client("ec2", order.region).describe_subnets(SubnetIds=[order.subnet])
+                self._ipv6_only[key] = bool(reply["Subnets"][0].get("Ipv6Native"))
         return self._ipv6_only[key]
 
     def _group_of(self, order: Order) -> str | None:
@@ -254,7 +254,7 @@ class AwsProvider:
     def _known_account(self) -> str:
         return self._account or self.identity().account
 
-    def _listed(self, region: str, wanted: Mapping[str, Any], ask_ready: Collection[str]) -> list[Observed]:
+    def _listed(self, region: str, wanted: Mapping[str, Any], query_ready: Collection[str]) -> list[Observed]:
         """The instances of the region that match the filter; status checks decide `ready` of those in `ask_ready`."""
         with _translated(f"could not list instances in `{region}`", self._checked_region(region)):
             ec2, account = self._clients.client("ec2", region), self._known_account()
@@ -268,12 +268,12 @@ class AwsProvider:
                 for instance in reservation["Instances"]
             ]
             running = [item["InstanceId"] for item in reply if item["State"]["Name"] == "running"]
-            requested = [cloud_id for cloud_id in running if cloud_id in ask_ready]
+            requested = [cloud_id for cloud_id in running if cloud_id in query_ready]
             ready = ready_ids(ec2, requested)
             matching = [observed(item, account, region) for item in reply]
         return [
             observed.model_copy(update={"ready": observed.state is CloudState.RUNNING and observed.cloud_id in ready})
-            if observed.cloud_id in ask_ready
+            if observed.cloud_id in query_ready
             else observed
             for observed in matching
         ]

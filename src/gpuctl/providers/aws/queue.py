@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from gpuctl.domain.duration import as_typed
 from gpuctl.domain.pools.load import QueueReading
 from gpuctl.errors import UsageError
-from gpuctl.providers.aws.client import Clients
+from gpuctl.providers.aws.client import AwsClients
 from gpuctl.providers.aws.errors import translate
 from gpuctl.providers.http import LOOPBACK
 
@@ -22,7 +22,7 @@ _WAITING, _RUNNING = "ApproximateNumberOfMessages", "ApproximateNumberOfMessages
 class SqsQueue:
     """The queue at that URL. Making one makes no call. UsageError for what is no URL of a queue."""
 
-    def __init__(self, url: str, clients: Clients) -> None:
+    def __init__(self, url: str, clients: AwsClients) -> None:
         self._url = url
         self._clients = clients
         self._region = _region_of(url)

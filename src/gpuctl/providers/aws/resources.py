@@ -36,11 +36,11 @@ def list_resources(ec2: Any, record_id: str, cloud_id: str, known: Collection[st
     ]
     if groups:
         filters = [{"Name": "group-id", "Values": sorted(groups)}]
-        answer = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+        reply = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
         # A group without our tag is the network's own, or the user's.
         resources += [
             _resource("security-group", item["GroupId"], item["Tags"], is_shared=True)
-            for item in answer
+            for item in reply
             if any(tag["Key"] == STATE for tag in item.get("Tags", ()))
         ]
     return resources

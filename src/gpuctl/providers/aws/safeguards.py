@@ -37,17 +37,19 @@ def _timer(
     installed = _INSTALLED.search(_user_data(ec2, cloud_id))
     behaviour = _attribute(ec2, cloud_id, "instanceInitiatedShutdownBehavior", "InstanceInitiatedShutdownBehavior")
     if installed is None or behaviour != "terminate":
-        why = (
+        reason = (
             "there is no guard in its user data"
             if installed is None
             else f"powering off means `{behaviour or 'unknown'}`"
         )
-        return Safeguard(mechanism=Mechanism.TIMER, status=SafeguardStatus.MISSING, checked_at=at, detail=why)
+        return Safeguard(mechanism=Mechanism.TIMER, status=SafeguardStatus.MISSING, checked_at=at, detail=reason)
     console = read_console(ec2, cloud_id)
     if console.guard is None and console.is_current and must_have_reported:
-        why = "its console has no line of the guard, 5 min after it was ready: an image without cloud-init or systemd?"
+        reason = (
+            "its console has no line of the guard, 5 min after it was ready: an image without cloud-init or systemd?"
+        )
         return Safeguard(
-            mechanism=Mechanism.TIMER, status=SafeguardStatus.MISSING, checked_at=at, detail=_with_gpu(why, console)
+            mechanism=Mechanism.TIMER, status=SafeguardStatus.MISSING, checked_at=at, detail=_with_gpu(reason, console)
         )
     reads_tags = instance.get("MetadataOptions", {}).get("InstanceMetadataTags") == "enabled"
     span = timedelta(seconds=int(installed[1]))
@@ -79,5 +81,5 @@ def _user_data(ec2: Any, cloud_id: str) -> str:
 
 
 def _attribute(ec2: Any, cloud_id: str, name: str, key: str) -> str:
-    answer = ec2.describe_instance_attribute(InstanceId=cloud_id, Attribute=name)
-    return str(answer.get(key, {}).get("Value", ""))
+    reply = ec2.describe_instance_attribute(InstanceId=cloud_id, Attribute=name)
+    return str(reply.get(key, {}).get("Value", ""))

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 def open_provider(connection: "Connection") -> "Provider":
     """Azure as that connection reaches it. Makes no call."""
-    from gpuctl.providers.azure.client import Clients
+    from gpuctl.providers.azure.client import AzureClients
     from gpuctl.providers.azure.provider import AzureProvider
 
-    return AzureProvider(Clients(connection))
+    return AzureProvider(AzureClients(connection))
 
 
 def open_price_list(connection: "Connection", retry: "Retry") -> "PriceList":
@@ -28,7 +28,7 @@ def open_price_list(connection: "Connection", retry: "Retry") -> "PriceList":
 
 def open_queue(address: str, connection: "Connection") -> "JobQueue":
     """A queue of Azure Queue Storage, by `ACCOUNT/QUEUE`. Makes no call. UsageError if that names no queue."""
-    from gpuctl.providers.azure.client import Clients
+    from gpuctl.providers.azure.client import AzureClients
     from gpuctl.providers.azure.queue import StorageQueue
 
-    return StorageQueue(address, Clients(connection))
+    return StorageQueue(address, AzureClients(connection))

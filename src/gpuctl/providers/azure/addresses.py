@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gpuctl.providers.azure.client import Clients
+from gpuctl.providers.azure.client import AzureClients
 from gpuctl.providers.azure.errors import unless_absent
 
 _API = "2022-11-01"
 
 
-def addresses_of(clients: Clients, machine: Mapping[str, Any]) -> dict[str, Any]:
+def addresses_of(clients: AzureClients, machine: Mapping[str, Any]) -> dict[str, Any]:
     """The facts of an `Observed` that say where that instance is reached; raises what the SDK raises."""
     interfaces = machine["properties"].get("networkProfile", {}).get("networkInterfaces", ())
     interface = read_network(clients, interfaces[0]["id"]) if interfaces else None
@@ -25,6 +25,6 @@ def addresses_of(clients: Clients, machine: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
-def read_network(clients: Clients, resource_id: str) -> Mapping[str, Any] | None:
+def read_network(clients: AzureClients, resource_id: str) -> Mapping[str, Any] | None:
     """The network resource of that id; None where it is absent. Raises what the SDK raises."""
     return unless_absent(lambda: clients.ask("GET", resource_id, _API).json())

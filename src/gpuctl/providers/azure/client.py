@@ -34,7 +34,7 @@ _PUBLIC = "https://management.azure.com"
 _STORAGE = "https://storage.azure.com/.default"
 
 
-class Clients:
+class AzureClients:
     """Makes each client when it is first needed; the network's only a create needs, and it is slow to load.
 
     On loopback no credential is looked up or sent; in the sandbox nothing of the user's is read at all.
@@ -109,7 +109,7 @@ class Clients:
         response.raise_for_status()
         return response
 
-    def ask_storage(self, url: str, params: Mapping[str, str], version: str) -> HttpResponse:
+    def query_storage(self, url: str, params: Mapping[str, str], version: str) -> HttpResponse:
         """One request to Azure Storage, which has tokens of its own and no subscription; raises what the SDK raises.
 
         It is sent once, so that it takes no longer than 10 s.

@@ -20,7 +20,7 @@ from gpuctl.errors import (
     UnreachableError,
     UsageError,
 )
-from gpuctl.providers.azure.client import Clients
+from gpuctl.providers.azure.client import AzureClients
 from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, is_absent, is_not_visible_yet, translate_create
 from gpuctl.providers.azure.facts import FACTS
 from gpuctl.providers.azure.imagenames import image_named
@@ -31,7 +31,7 @@ from gpuctl.providers.base import Order
 
 _USER, _KEYS = FACTS.capabilities.user, FACTS.capabilities.ssh_keys
 _NETWORK_WITHIN_S = 60
-_MACHINE_WITHIN_S = 60
+_VM_WITHIN_S = 60
 _ONCE = {"retry_total": 0}
 _NETWORK_API = "2022-11-01"
 _MOST_TAGS, _OURS = 50, 6
@@ -41,7 +41,7 @@ _RESERVED = ("microsoft", "azure", "windows")
 _LARGEST_DISK_GB = 4095
 # What was created that long ago is known everywhere in Azure; before that it may be missing for a moment.
 _KNOWN_AFTER = timedelta(seconds=30)
-_LOOKS, _LOOK_AGAIN = 6, timedelta(seconds=3)
+_POLLS, _POLL_AGAIN = 6, timedelta(seconds=3)
 _NOT_YET = "Azure does not find yet what it created just now"
 
 
@@ -73,7 +73,7 @@ def check_request(request: Request) -> None:
         )
 
 
-def create_group(clients: Clients, order: Order) -> None:
+def create_group(clients: AzureClients, order: Order) -> None:
     """Create the resource group of the attempt, or confirm that it is ours already.
 
     CloudError if the group belongs to others, or the type is not sold as spot in that region; raises what the SDK
@@ -104,7 +104,7 @@ def create_group(clients: Clients, order: Order) -> None:
     clients.resource.resource_groups.create_or_update(group, body, **_ONCE)
 
 
-def create_network(clients: Clients, order: Order) -> None:
+def create_network(clients: AzureClients, order: Order) -> None:
     """Make the instance's firewall and, unless it goes into a subnet of the user's, its network.
 
     TimeoutError where Azure does not get done with them; raises what the SDK raises.
@@ -131,25 +131,25 @@ def create_network(clients: Clients, order: Order) -> None:
                 raise
 
 
-def create_machine(clients: Clients, order: Order) -> Any:
+def create_vm(clients: AzureClients, order: Order) -> Any:
     """Request the virtual machine and return a poller of its creation; raises what the SDK raises."""
     body, group = machine(order, clients.subscription), group_of(order.token)
     machines = clients.compute.virtual_machines
     return _sent_when_known(clients, group, lambda: machines.begin_create_or_update(group, order.token, body, **_ONCE))
 
 
-def _sent_when_known(clients: Clients, group: str, send: Callable[[], Any]) -> Any:
+def _sent_when_known(clients: AzureClients, group: str, send: Callable[[], Any]) -> Any:
     """The answer to a request that refers to what was created just now, sent again while Azure does not find that.
 
     Each such answer is a definite refusal, so that nothing is created twice.
     """
-    for looks_left in reversed(range(_LOOKS)):
+    for polls_left in reversed(range(_POLLS)):
         try:
             return send()
         except SDK_ERRORS as error:
-            if not looks_left or not is_not_visible_yet(error, group):
+            if not polls_left or not is_not_visible_yet(error, group):
                 raise
-            clients.pause(_LOOK_AGAIN)
+            clients.pause(_POLL_AGAIN)
     raise AssertionError("the last request returns or raises")
 
 
@@ -158,7 +158,7 @@ def wait_for_refusal(poller: Any) -> None:
 
     Azure accepts an instance before it looks for capacity. A later refusal is seen when the instance is listed.
     """
-    poller.wait(_MACHINE_WITHIN_S)
+    poller.wait(_VM_WITHIN_S)
     if poller.done():
         poller.result()
 

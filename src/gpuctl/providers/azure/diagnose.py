@@ -7,7 +7,7 @@ from typing import Any
 
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.errors import CapacityError
-from gpuctl.providers.azure.client import Clients
+from gpuctl.providers.azure.client import AzureClients
 from gpuctl.providers.azure.codes import NOT_REGISTERED
 from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, translate
 from gpuctl.providers.azure.janitor import find_janitor
@@ -44,7 +44,7 @@ _LASTS = (
 _REGIONAL, _SPOT = "cores", "lowPriorityCores"
 
 
-def diagnose(clients: Clients, trial: DiagnosedInstance) -> Iterator[Finding]:
+def diagnose(clients: AzureClients, trial: DiagnosedInstance) -> Iterator[Finding]:
     """See `Provider.diagnose`. Azure has no dry run: what this login is granted on the subscription is read instead."""
     registration = Registration(clients)
     granted = _finding_of("create-permission", lambda: _granted(clients))
@@ -74,7 +74,10 @@ def _finding_of(check: str, ask: Callable[[], Any]) -> Any:
 
 
 def _finding_at(
-    check: str, look: Callable[[Clients, DiagnosedInstance], Finding], clients: Clients, trial: DiagnosedInstance
+    check: str,
+    look: Callable[[AzureClients, DiagnosedInstance], Finding],
+    clients: AzureClients,
+    trial: DiagnosedInstance,
 ) -> Finding:
     finding: Finding = _finding_of(check, lambda: look(clients, trial))
     return finding
@@ -94,7 +97,7 @@ def _creatable(registration: Registration, granted: Sequence[Mapping[str, Any]],
     return finding
 
 
-def _granted(clients: Clients) -> Sequence[Mapping[str, Any]]:
+def _granted(clients: AzureClients) -> Sequence[Mapping[str, Any]]:
     path = f"/subscriptions/{clients.subscription}/providers/Microsoft.Authorization/permissions"
     granted: Sequence[Mapping[str, Any]] = clients.ask("GET", path, _PERMISSIONS_API).json()["value"]
     return granted
@@ -119,7 +122,7 @@ def _grants(role: Mapping[str, Any], right: str) -> bool:
     return among(role.get("actions") or ()) and not among(role.get("notActions") or ())
 
 
-def _quota(clients: Clients, trial: DiagnosedInstance) -> Finding:
+def _quota(clients: AzureClients, trial: DiagnosedInstance) -> Finding:
     """Azure counts vCPUs on demand for the family and for the region, and those of spot in a sum of their own."""
     need, name = trial.kind.vcpus, trial.kind.name
     try:
@@ -146,7 +149,7 @@ def _quota(clients: Clients, trial: DiagnosedInstance) -> Finding:
     return Finding("quota", Verdict.FAIL, text, f"az vm list-usage --location {trial.region}, then its Quotas page")
 
 
-def _offered(registration: Registration, clients: Clients, trial: DiagnosedInstance) -> Finding:
+def _offered(registration: Registration, clients: AzureClients, trial: DiagnosedInstance) -> Finding:
     if not registration.has_timer(trial.region):
         text = f"Azure has no shutdown timer in {trial.region}: gpuctl starts nothing there"
         return Finding("zones", Verdict.FAIL, text, "take another `--region`")

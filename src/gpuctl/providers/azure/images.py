@@ -6,7 +6,7 @@ from typing import Any
 from gpuctl.domain.duration import as_typed
 from gpuctl.domain.market.offers import InstanceType
 from gpuctl.errors import NotPreparedError, UsageError
-from gpuctl.providers.azure.client import Clients
+from gpuctl.providers.azure.client import AzureClients
 from gpuctl.providers.azure.codes import NOT_REGISTERED
 from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, is_absent
 from gpuctl.providers.azure.imagenames import GalleryImage, Urn, image_named
@@ -22,7 +22,7 @@ _LEAVE_OUT = "add another `--image`, or leave it out"
 TRUSTED_LAUNCH, FAST_NETWORK, NVME, NOT_AS_SPOT = "trusted-launch", "fast-network", "nvme", "not-as-spot"
 
 
-def find_image(clients: Clients, region: str, kind: InstanceType, image: str | None) -> Image:
+def find_image(clients: AzureClients, region: str, kind: InstanceType, image: str | None) -> Image:
     """The image of that name, `latest` made a version, or the catalog's for the type; see `Provider.find_image`.
 
     Raises what the SDK raises, UsageError for an image that does not exist or that the size cannot boot,
@@ -43,7 +43,7 @@ def find_image(clients: Clients, region: str, kind: InstanceType, image: str | N
     return image_for(clients, region, size, image or (kind.image.name if kind.image else ""))
 
 
-def image_for(clients: Clients, region: str, size: VmSize, image: str) -> Image:
+def image_for(clients: AzureClients, region: str, size: VmSize, image: str) -> Image:
     """The image of that name for that size; see `find_image`."""
     if size.is_confidential:
         raise UsageError(
@@ -60,21 +60,21 @@ def image_for(clients: Clients, region: str, size: VmSize, image: str) -> Image:
     return Image(matching.id, "", matching.min_disk_gb, settings=_settings(facts, features, size))
 
 
-def _in_marketplace(clients: Clients, region: str, urn: Urn) -> tuple[Mapping[str, Any], Image]:
+def _in_marketplace(clients: AzureClients, region: str, urn: Urn) -> tuple[Mapping[str, Any], Image]:
     if urn.version == _LATEST:
         urn = Urn(urn.publisher, urn.offer, urn.sku, _newest(clients, region, urn))
     try:
-        answer = clients.compute.virtual_machine_images.get(region, urn.publisher, urn.offer, urn.sku, urn.version)
+        reply = clients.compute.virtual_machine_images.get(region, urn.publisher, urn.offer, urn.sku, urn.version)
     except SDK_ERRORS as error:
         if is_absent(error):
             raise _no_image(str(urn), region) from error
         raise
-    facts = answer.as_dict()["properties"]
+    facts = reply.as_dict()["properties"]
     system = facts["osDiskImage"]
     return facts | {"osType": system.get("operatingSystem")}, Image(str(urn), "", int(system.get("sizeInGb") or 30))
 
 
-def _in_gallery(clients: Clients, image: GalleryImage) -> tuple[Mapping[str, Any], Image]:
+def _in_gallery(clients: AzureClients, image: GalleryImage) -> tuple[Mapping[str, Any], Image]:
     """What an image definition says, and the version named or the newest."""
     try:
         definition = clients.ask("GET", image.definition, _GALLERY_API).json()
@@ -143,7 +143,7 @@ def _settings(facts: Mapping[str, Any], features: Mapping[str, str], size: VmSiz
     return frozenset(name for name, is_wanted in wanted.items() if is_wanted)
 
 
-def _newest(clients: Clients, region: str, urn: Urn) -> str:
+def _newest(clients: AzureClients, region: str, urn: Urn) -> str:
     try:
         versions = clients.compute.virtual_machine_images.list(
             region, urn.publisher, urn.offer, urn.sku, top=1, orderby="name desc"

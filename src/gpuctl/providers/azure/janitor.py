@@ -6,7 +6,7 @@ from typing import Any
 
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.duration import approximate
-from gpuctl.providers.azure.client import Clients
+from gpuctl.providers.azure.client import AzureClients
 from gpuctl.providers.azure.codes import NOT_REGISTERED
 from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, translate
 from gpuctl.providers.azure.names import group_in
@@ -24,7 +24,7 @@ _ABSENT = (
 )
 
 
-def find_janitor(clients: Clients, now: datetime) -> Finding:
+def find_janitor(clients: AzureClients, now: datetime) -> Finding:
     """The finding about the janitor of the subscription: OK without one, UNKNOWN where Logic Apps cannot be listed."""
     try:
         return _finding(clients, now)
@@ -33,7 +33,7 @@ def find_janitor(clients: Clients, now: datetime) -> Finding:
         return Finding("janitor", Verdict.UNKNOWN, text)
 
 
-def _finding(clients: Clients, now: datetime) -> Finding:
+def _finding(clients: AzureClients, now: datetime) -> Finding:
     try:
         janitors = [each for each in _workflows(clients) if TAG in (each.get("tags") or {})]
     except SDK_ERRORS as error:
@@ -51,7 +51,7 @@ def _finding(clients: Clients, now: datetime) -> Finding:
     return Finding("janitor", Verdict.WARN, text, _request("post", janitors[0], "enable"))
 
 
-def _workflows(clients: Clients) -> Iterator[Mapping[str, Any]]:
+def _workflows(clients: AzureClients) -> Iterator[Mapping[str, Any]]:
     path: str | None = f"/subscriptions/{clients.subscription}/providers/{_PROVIDER}/workflows"
     while path:
         page = clients.ask("GET", path, _API).json()
@@ -59,7 +59,7 @@ def _workflows(clients: Clients) -> Iterator[Mapping[str, Any]]:
         path = page.get("nextLink")
 
 
-def _of_runs(clients: Clients, janitor: Mapping[str, Any], now: datetime) -> Finding:
+def _of_runs(clients: AzureClients, janitor: Mapping[str, Any], now: datetime) -> Finding:
     """The finding about an enabled janitor, judged by its newest run."""
     text, hint = f"{_label(janitor)} is enabled", _request("get", janitor, "runs")
     try:

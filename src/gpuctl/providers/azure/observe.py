@@ -26,7 +26,7 @@ def observed(
     statuses: list[Mapping[str, Any]],
     account: str,
     *,
-    is_asked_ready: bool = False,
+    is_readiness_queried: bool = False,
 ) -> Observed:
     """One group, its instance (None without one) and its instance view, all as ARM's JSON.
 
@@ -48,14 +48,14 @@ def observed(
         cloud_id=str(group["name"]).lower(),
         name=tags.get(NAME),
         state=state,
-        ready=is_ready if is_asked_ready else None,
+        ready=is_ready if is_readiness_queried else None,
         refusal=refusal,
         bills_when_stopped=power in _OFF_AND_BILLED,
         instance_type=size,
         market=Market.SPOT if properties.get("priority") in ("Spot", "Low") else Market.ON_DEMAND,
         # One that found no place has no hardware, and costs nothing.
         launched_at=None if state is CloudState.FAILED and not power else _instant(properties.get("timeCreated")),
-        tells_addresses=False,
+        reports_addresses=False,
         metadata=_metadata(group, location, properties, size),
         tags=tags,
     )
@@ -98,9 +98,9 @@ def _status(statuses: list[Mapping[str, Any]], kind: str) -> str:
 def _refusal(statuses: list[Mapping[str, Any]]) -> LaunchRefusal | None:
     for status in statuses:
         kind, _, code = str(status["code"]).partition("/")
-        step, _, why = code.partition("/")
-        if kind == "ProvisioningState" and step.casefold() == "failed" and why:
-            return refusal_of(why, str(status.get("message") or ""))
+        step, _, reason = code.partition("/")
+        if kind == "ProvisioningState" and step.casefold() == "failed" and reason:
+            return refusal_of(reason, str(status.get("message") or ""))
     return None
 
 

@@ -193,8 +193,8 @@ def _refused(error: HTTPError, doing: str) -> GpuctlError | TransientFailure:
 
 
 def _unreachable(error: Exception, doing: str) -> UnreachableError:
-    why = getattr(error, "reason", None) or error
-    text = one_line(str(why)) or type(error).__name__
+    reason = getattr(error, "reason", None) or error
+    text = one_line(str(reason)) or type(error).__name__
     return UnreachableError(f"{doing}: {text}", hint=NETWORK_HINT)
 
 

@@ -18,9 +18,8 @@ from gpuctl.errors import CloudError, GpuctlError, OutcomeUnknown, UnreachableEr
 from gpuctl.providers.azure import create as creation
 from gpuctl.providers.azure import timer
 from gpuctl.providers.azure.addresses import addresses_of
-from gpuctl.providers.azure.client import SUBSCRIPTIONS_API, Clients
+from gpuctl.providers.azure.client import SUBSCRIPTIONS_API, AzureClients
 from gpuctl.providers.azure.diagnose import diagnose
-from gpuctl.providers.azure.ending import RequestedDeletion, end_group, is_deleted
 from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent, translate, unless_absent, unreadable_credentials
 from gpuctl.providers.azure.facts import FACTS, REGION_VARIABLE
 from gpuctl.providers.azure.images import find_image
@@ -28,6 +27,7 @@ from gpuctl.providers.azure.names import group_in, group_of, token_of
 from gpuctl.providers.azure.observe import observed, region_of, statuses_of
 from gpuctl.providers.azure.registration import Registration
 from gpuctl.providers.azure.resources import list_resources
+from gpuctl.providers.azure.termination import RequestedDeletion, end_group, is_deleted
 from gpuctl.providers.base import DiagnosedInstance, Identity, Image, Order
 from gpuctl.providers.safeguards import sweep_safeguard
 
@@ -44,7 +44,7 @@ class AzureProvider:
     name = FACTS.name
     capabilities = FACTS.capabilities
 
-    def __init__(self, clients: Clients) -> None:
+    def __init__(self, clients: AzureClients) -> None:
         self._clients = clients
         self._account: str | None = None
         self._deletions: dict[str, RequestedDeletion] = {}
@@ -83,8 +83,8 @@ class AzureProvider:
     def check_request(self, request: Request) -> None:
         creation.check_request(request)
 
-    def check_life(self, region: str, life: timedelta) -> None:
-        timer.check_life(life)
+    def check_ttl(self, region: str, ttl: timedelta) -> None:
+        timer.check_ttl(ttl)
         with _translated(f"could not check whether Azure has shutdown schedules in `{region}`"):
             self._registration.check_timer(region)
 
@@ -104,7 +104,7 @@ class AzureProvider:
             creation.create_group(self._clients, order)
             making.has_begun = True
             creation.create_network(self._clients, order)
-            poller = creation.create_machine(self._clients, order)
+            poller = creation.create_vm(self._clients, order)
             # Armed at once: from here on it bills, whatever becomes of us.
             is_armed = self._try_to_arm(order, group)
             creation.wait_for_refusal(poller)
@@ -138,8 +138,8 @@ class AzureProvider:
     def find(self, region: str, record_id: str) -> Sequence[Observed]:
         return self._listed(region, f"tagName eq '{ID}' and tagValue eq '{record_id}'", ())
 
-    def list_instances(self, region: str, ask_ready: Collection[str] = ()) -> Sequence[Observed]:
-        return self._listed(region, f"tagName eq '{STATE}'", ask_ready)
+    def list_instances(self, region: str, query_ready: Collection[str] = ()) -> Sequence[Observed]:
+        return self._listed(region, f"tagName eq '{STATE}'", query_ready)
 
     def terminate(self, region: str, cloud_ids: Sequence[str], *, force: bool = False) -> Mapping[str, GpuctlError]:
         failures: dict[str, GpuctlError] = {}
@@ -181,7 +181,7 @@ class AzureProvider:
             self._unarmed.pop(cloud_id, None)
             if stored_tags.get(EXPIRES_AT) != moved:
                 stored_tags = groups.update(cloud_id, {"tags": tags}).as_dict().get("tags") or {}
-            self._tag_machine(cloud_id, tags)
+            self._tag_vm(cloud_id, tags)
             if stored_tags.get(EXPIRES_AT) != moved:
                 raise CloudError(f"{cloud_id}: the provider shows another deadline than the one set")
 
@@ -200,12 +200,12 @@ class AzureProvider:
         return True
 
     def _timer(self, group: str, at: datetime) -> Safeguard:
-        safeguard, why = timer.read_back(self._clients, group, at), self._unarmed.get(group)
-        if not safeguard.is_missing or why is None:
+        safeguard, reason = timer.read_back(self._clients, group, at), self._unarmed.get(group)
+        if not safeguard.is_missing or reason is None:
             return safeguard
-        return safeguard.model_copy(update={"detail": f"{safeguard.detail}: {why}"})
+        return safeguard.model_copy(update={"detail": f"{safeguard.detail}: {reason}"})
 
-    def _tag_machine(self, group: str, tags: Mapping[str, str]) -> None:
+    def _tag_vm(self, group: str, tags: Mapping[str, str]) -> None:
         """Give the instance the tags of its group. One that is being created is left alone: an update could preempt
         that, and what counts is on the group."""
         machines, token = self._clients.compute.virtual_machines, token_of(group)
@@ -218,7 +218,7 @@ class AzureProvider:
         """The instance of that group with its readiness and addresses; raises what the SDK raises."""
         reply = self._clients.resource.resource_groups.get(group).as_dict()
         machine = self._machine(group)
-        instance = observed(reply, machine, statuses_of(machine), account, is_asked_ready=True)
+        instance = observed(reply, machine, statuses_of(machine), account, is_readiness_queried=True)
         return instance if machine is None else instance.model_copy(update=addresses_of(self._clients, machine))
 
     def _machine(self, group: str) -> Mapping[str, Any] | None:
@@ -228,7 +228,7 @@ class AzureProvider:
             return None
         return unless_absent(lambda: operations.get(group, token, expand="instanceView").as_dict())
 
-    def _listed(self, region: str, wanted: str, ask_ready: Collection[str]) -> list[Observed]:
+    def _listed(self, region: str, wanted: str, query_ready: Collection[str]) -> list[Observed]:
         with _translated(f"could not list instances in `{region}`"):
             account = self._known_account()
             replies = _dicts(self._clients.resource.resource_groups.list(filter=wanted))
@@ -237,8 +237,8 @@ class AzureProvider:
             matching = []
             for name, group in groups.items():
                 machine, statuses = machines.get(name, (None, []))
-                instance = observed(group, machine, statuses, account, is_asked_ready=name in ask_ready)
-                if machine is not None and name in ask_ready:
+                instance = observed(group, machine, statuses, account, is_readiness_queried=name in query_ready)
+                if machine is not None and name in query_ready:
                     instance = instance.model_copy(update=addresses_of(self._clients, machine))
                 matching.append(instance)
             deleting = [

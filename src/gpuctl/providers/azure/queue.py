@@ -8,7 +8,7 @@ import re
 from gpuctl.domain.duration import as_typed
 from gpuctl.domain.pools.load import QueueReading
 from gpuctl.errors import UnreachableError, UsageError
-from gpuctl.providers.azure.client import Clients
+from gpuctl.providers.azure.client import AzureClients
 from gpuctl.providers.azure.errors import SDK_ERRORS, translate_storage
 
 # Tokens of Entra are accepted from 2017-11-09 on.
@@ -20,7 +20,7 @@ _ACCOUNT, _QUEUE = re.compile(r"[a-z0-9]{3,24}"), re.compile(r"(?!.*--)[a-z0-9][
 class StorageQueue:
     """The queue of that `ACCOUNT/QUEUE`. Making one makes no call. UsageError for what names no queue."""
 
-    def __init__(self, address: str, clients: Clients) -> None:
+    def __init__(self, address: str, clients: AzureClients) -> None:
         account, _, queue = address.partition("/")
         if not _ACCOUNT.fullmatch(account) or not _QUEUE.fullmatch(queue):
             raise UsageError(
@@ -34,7 +34,7 @@ class StorageQueue:
     def read(self) -> QueueReading:
         doing = f"could not read the queue `{self._url}`"
         try:
-            response = self._clients.ask_storage(self._url, {"comp": "metadata"}, _VERSION)
+            response = self._clients.query_storage(self._url, {"comp": "metadata"}, _VERSION)
         except SDK_ERRORS as error:
             raise translate_storage(error, doing) from error
         count = response.headers.get(_COUNT, "")

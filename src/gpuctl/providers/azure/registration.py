@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from gpuctl.errors import CloudError, CredentialsError, NotReadyError, UsageError
-from gpuctl.providers.azure.client import Clients
+from gpuctl.providers.azure.client import AzureClients
 from gpuctl.providers.azure.errors import SDK_ERRORS, translate
 from gpuctl.providers.azure.observe import region_of
 
@@ -25,7 +25,7 @@ _ROLE = "docs/azure-role.json has the permissions that gpuctl needs"
 class Registration:
     """What one subscription is registered for. Each provider is asked for once, and again while it is registering."""
 
-    def __init__(self, clients: Clients) -> None:
+    def __init__(self, clients: AzureClients) -> None:
         self._clients = clients
         self._known: dict[str, Mapping[str, Any]] = {}
 

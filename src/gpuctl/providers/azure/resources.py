@@ -5,12 +5,12 @@ from typing import Any
 
 from gpuctl.domain.resource import Resource
 from gpuctl.domain.tags import ID
-from gpuctl.providers.azure.client import Clients
+from gpuctl.providers.azure.client import AzureClients
 from gpuctl.providers.azure.errors import SDK_ERRORS, is_absent
 from gpuctl.providers.azure.names import machine_id
 
 
-def list_resources(clients: Clients, record_id: str, group: str) -> list[Resource]:
+def list_resources(clients: AzureClients, record_id: str, group: str) -> list[Resource]:
     """The groups that carry the record's ID tag, the group of that name, and all resources in them.
 
     Complete, or it raises what the SDK raises.
@@ -32,7 +32,7 @@ def list_resources(clients: Clients, record_id: str, group: str) -> list[Resourc
     return resources
 
 
-def _groups(clients: Clients, record_id: str, group: str) -> Iterator[Mapping[str, Any]]:
+def _groups(clients: AzureClients, record_id: str, group: str) -> Iterator[Mapping[str, Any]]:
     operations = clients.resource.resource_groups
     yield from (item.as_dict() for item in operations.list(filter=f"tagName eq '{ID}' and tagValue eq '{record_id}'"))
     if not group:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gpuctl.errors import CapacityError
-from gpuctl.providers.azure.client import Clients
+from gpuctl.providers.azure.client import AzureClients
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class VmSize:
     is_sold_as_spot: bool = True
 
 
-def size_of(clients: Clients, region: str, name: str) -> VmSize:
+def size_of(clients: AzureClients, region: str, name: str) -> VmSize:
     """The size as it is sold there.
 
     CapacityError where this subscription cannot have it in that region; raises what the SDK raises.
@@ -37,11 +37,11 @@ def size_of(clients: Clients, region: str, name: str) -> VmSize:
         for sku in skus
         if sku.get("resourceType") == "virtualMachines" and str(sku["name"]).casefold() == name.casefold()
     ]
-    barred = [why for sku in matching for why in sku.get("restrictions", ()) if why.get("type") == "Location"]
+    barred = [reason for sku in matching for reason in sku.get("restrictions", ()) if reason.get("type") == "Location"]
     if not matching or barred:
-        why = f" ({barred[0].get('reasonCode')})" if barred else ""
+        reason = f" ({barred[0].get('reasonCode')})" if barred else ""
         raise CapacityError(
-            f"this subscription cannot have `{name}` in `{region}`{why}",
+            f"this subscription cannot have `{name}` in `{region}`{reason}",
             hint=f"gpuctl types --provider azure --region {region}, or another `--region`",
             cloud_code="SkuNotAvailable",
         )
@@ -59,13 +59,13 @@ def size_of(clients: Clients, region: str, name: str) -> VmSize:
         controllers=[part.strip() for part in can.get("DiskControllerTypes", "SCSI").split(",")],
         is_confidential=bool(can.get("ConfidentialComputingType")),
         # https://learn.microsoft.com/azure/virtual-machines/trusted-launch-faq: named where it is lacking.
-        has_trusted_launch="V2" in generations and not _says(can, "TrustedLaunchDisabled"),
-        has_fast_network=_says(can, "AcceleratedNetworkingEnabled"),
-        is_sold_as_spot=_says(can, "LowPriorityCapable", by_default=True),
+        has_trusted_launch="V2" in generations and not _states(can, "TrustedLaunchDisabled"),
+        has_fast_network=_states(can, "AcceleratedNetworkingEnabled"),
+        is_sold_as_spot=_states(can, "LowPriorityCapable", by_default=True),
     )
 
 
-def _says(capabilities: Mapping[str, str], name: str, *, by_default: bool = False) -> bool:
+def _states(capabilities: Mapping[str, str], name: str, *, by_default: bool = False) -> bool:
     return capabilities.get(name, str(by_default)).casefold() == "true"
 
 

@@ -13,7 +13,7 @@ from gpuctl.domain.duration import exact
 from gpuctl.domain.reconcile.evidence import GUARD_GRACE
 from gpuctl.domain.safeguards import Mechanism, Safeguard, SafeguardStatus
 from gpuctl.errors import CloudError, UsageError
-from gpuctl.providers.azure.client import Clients
+from gpuctl.providers.azure.client import AzureClients
 from gpuctl.providers.azure.errors import unless_absent
 from gpuctl.providers.azure.names import group_id, machine_id, token_of
 from gpuctl.providers.azure.observe import region_of
@@ -29,10 +29,10 @@ def fires_at(expires_at: datetime, now: datetime) -> datetime:
     return _rounded_up(max(expires_at + GUARD_GRACE, now + SOONEST))
 
 
-def check_life(life: timedelta) -> None:
+def check_ttl(ttl: timedelta) -> None:
     """UsageError for a life whose end the timer cannot hold."""
     longest = FARTHEST - GUARD_GRACE - _MINUTE
-    if life > longest:
+    if ttl > longest:
         raise UsageError(
             f"the TTL on Azure is at most {exact(longest)}: a shutdown schedule has a time of day and no date",
             hint=f"add `--ttl {exact(longest)}`, and later: gpuctl extend ID --by 12h",
@@ -55,7 +55,7 @@ def is_needed(acts_at: datetime | None, expires_at: datetime, now: datetime) -> 
     return True
 
 
-def arm(clients: Clients, group: str, region: str, tags: Mapping[str, str], expires_at: datetime) -> None:
+def arm(clients: AzureClients, group: str, region: str, tags: Mapping[str, str], expires_at: datetime) -> None:
     """Set the timer for that deadline and read it back. One that serves is left as it is; a second call does nothing.
 
     UsageError, and nothing is written, where it is too late to move it or the deadline is too far off. CloudError where
@@ -88,13 +88,13 @@ def arm(clients: Clients, group: str, region: str, tags: Mapping[str, str], expi
         raise CloudError(f"the timer of `{group}` was set for {at:%H:%M} UTC, and Azure shows another time")
 
 
-def read_back(clients: Clients, group: str, at: datetime) -> Safeguard:
+def read_back(clients: AzureClients, group: str, at: datetime) -> Safeguard:
     """When the timer will act, as Azure reports it now."""
     stored = _read(clients, group)
     acts_at = _next_shutdown(stored, clients, group, at) if stored is not None else None
     if acts_at is None:
-        why = "no shutdown schedule" if stored is None else "its shutdown schedule is not for it, or is off"
-        return Safeguard(mechanism=Mechanism.TIMER, status=SafeguardStatus.MISSING, checked_at=at, detail=why)
+        reason = "no shutdown schedule" if stored is None else "its shutdown schedule is not for it, or is off"
+        return Safeguard(mechanism=Mechanism.TIMER, status=SafeguardStatus.MISSING, checked_at=at, detail=reason)
     return Safeguard(
         mechanism=Mechanism.TIMER,
         status=SafeguardStatus.CONFIGURED,
@@ -110,16 +110,18 @@ def _rounded_up(at: datetime) -> datetime:
     return minute if minute == at else minute + _MINUTE
 
 
-def _path(clients: Clients, group: str) -> str:
+def _path(clients: AzureClients, group: str) -> str:
     name = f"shutdown-computevm-{token_of(group)}"
     return f"{group_id(clients.subscription, group)}/providers/Microsoft.DevTestLab/schedules/{name}"
 
 
-def _read(clients: Clients, group: str) -> Mapping[str, Any] | None:
+def _read(clients: AzureClients, group: str) -> Mapping[str, Any] | None:
     return unless_absent(lambda: clients.ask("GET", _path(clients, group), API).json())
 
 
-def _next_shutdown(reported: Mapping[str, Any] | None, clients: Clients, group: str, now: datetime) -> datetime | None:
+def _next_shutdown(
+    reported: Mapping[str, Any] | None, clients: AzureClients, group: str, now: datetime
+) -> datetime | None:
     """When the schedule fires next; None if it is not one that terminates this instance."""
     properties = (reported or {}).get("properties", {})
     target = str(properties.get("targetResourceId", "")).casefold()

@@ -108,7 +108,7 @@ def disk_type(machine: str) -> str:
     return "hyperdisk-balanced" if machine.startswith(_HYPERDISK) else "pd-balanced"
 
 
-def longest_life(max_ttl: timedelta) -> timedelta:
+def longest_run_of(max_ttl: timedelta) -> timedelta:
     """What Google's own limit is set to: it cannot be moved while the instance runs."""
     return max_ttl + LIMIT_GRACE
 
@@ -120,7 +120,7 @@ def _interface(order: Order) -> dict[str, Any]:
 
 def _scheduling(order: Order) -> dict[str, Any]:
     spot = {"provisioningModel": "SPOT"} if order.market is Market.SPOT else {}
-    seconds = int(longest_life(order.max_ttl).total_seconds())
+    seconds = int(longest_run_of(order.max_ttl).total_seconds())
     return {
         # Instances with GPUs cannot be moved; a restart after a host error would begin a new limit.
         "onHostMaintenance": "TERMINATE",

@@ -58,8 +58,8 @@ def _finding_of(check: str, ask: Callable[[], Finding]) -> Finding:
 
 
 def _permitted(api: Api, check: str, wanted: tuple[str, ...], trial: DiagnosedInstance) -> Finding:
-    held = api.permissions(list(wanted))
-    return _finding(check, [name for name in wanted if name not in held], trial)
+    current = api.permissions(list(wanted))
+    return _finding(check, [name for name in wanted if name not in current], trial)
 
 
 def _may_create(api: Api, wanted: tuple[str, ...], trial: DiagnosedInstance) -> Finding:
@@ -81,9 +81,9 @@ def _may_end(api: Api, trial: DiagnosedInstance) -> Finding:
         return _permitted(api, "terminate-permission", TO_END, trial)
     zone, name = parts(trial.machine)
     wanted = ["compute.instances.get", "compute.instances.delete"]
-    answer = api.post(f"zones/{zone}/instances/{name}/testIamPermissions", {"permissions": wanted})
-    held = answer.get("permissions") or ()
-    return _finding("terminate-permission", [name for name in wanted if name not in held], trial)
+    reply = api.post(f"zones/{zone}/instances/{name}/testIamPermissions", {"permissions": wanted})
+    current = reply.get("permissions") or ()
+    return _finding("terminate-permission", [name for name in wanted if name not in current], trial)
 
 
 def _finding(check: str, missing: list[str], trial: DiagnosedInstance) -> Finding:
@@ -125,8 +125,8 @@ def _limits_named(kind: Any, standard: tuple[float, float] | None) -> list[tuple
     return [] if standard is None else [(kind.quota_family(Market.ON_DEMAND), *standard)]
 
 
-def _counters(answer: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    return {str(item["metric"]): (float(item["usage"]), float(item["limit"])) for item in answer.get("quotas") or ()}
+def _counters(reply: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    return {str(item["metric"]): (float(item["usage"]), float(item["limit"])) for item in reply.get("quotas") or ()}
 
 
 def _offered(zones: Zones, trial: DiagnosedInstance) -> Finding:

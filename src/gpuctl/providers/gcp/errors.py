@@ -124,8 +124,8 @@ def _error_text(error: ApiError | OperationFailed) -> str:
 
 
 def _no_reply_error(error: Exception, doing: str) -> GpuctlError:
-    why = next((one_line(cause.verify_message) for cause in causes(error) if _is_certificate(cause)), "")
-    text = f" ({why})" if why else ""
+    reason = next((one_line(cause.verify_message) for cause in causes(error) if _is_certificate(cause)), "")
+    text = f" ({reason})" if reason else ""
     return UnreachableError(f"{doing}: Google could not be reached{text}", hint=NETWORK_HINT)
 
 

@@ -60,7 +60,7 @@ def find_image(api: Api, kind: InstanceType, image: str | None) -> Image:
     path = image_path(image or (kind.image.name if kind.image else ""))
     project, _, rest = path.removeprefix("projects/").partition("/")
     try:
-        answer = api.get(f"projects/{project}/{rest}")
+        reply = api.get(f"projects/{project}/{rest}")
     except ApiError as error:
         if error.is_unsupported:
             # An endpoint without images: an insert may name a family as well.
@@ -68,12 +68,12 @@ def find_image(api: Api, kind: InstanceType, image: str | None) -> Image:
         if is_absent(error):
             raise UsageError(f"there is no image `{path}`", hint=_LEAVE_OUT if image else _NAME_ONE) from error
         raise
-    _check(answer, kind, path)
-    name = answer.get("name") or last_part(answer.get("selfLink"))
+    _check(reply, kind, path)
+    name = reply.get("name") or last_part(reply.get("selfLink"))
     return Image(
         id=f"projects/{project}/global/images/{name}" if name else path,
         root_device="",
-        min_disk_gb=int(answer.get("diskSizeGb") or _SMALLEST_DISK_GB),
+        min_disk_gb=int(reply.get("diskSizeGb") or _SMALLEST_DISK_GB),
         warning=_guard_warning(project, path),
     )
 
@@ -87,13 +87,13 @@ def _guard_warning(project: str, path: str) -> str | None:
     )
 
 
-def _check(answer: dict[str, Any], kind: InstanceType, path: str) -> None:
-    arch = answer.get("architecture")
+def _check(reply: dict[str, Any], kind: InstanceType, path: str) -> None:
+    arch = reply.get("architecture")
     wanted = _ARCHITECTURES.get(kind.arch)
     if arch and wanted and arch not in (wanted, "ARCHITECTURE_UNSPECIFIED"):
         raise UsageError(
             f"the image `{path}` is for {arch} processors, and `{kind.name}` has {kind.arch}", hint=_LEAVE_OUT
         )
-    features = {str(item.get("type")) for item in answer.get("guestOsFeatures") or ()}
+    features = {str(item.get("type")) for item in reply.get("guestOsFeatures") or ()}
     if "WINDOWS" in features:
         raise UsageError(f"the image `{path}` is not a Linux image", hint=_LEAVE_OUT)

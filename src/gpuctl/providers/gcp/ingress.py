@@ -90,7 +90,7 @@ class Ingress:
     ) -> None:
         present = next((rule for rule in rules if rule["name"] == name), None)
         if present is not None:
-            if not _is_as_made(present, body):
+            if not _is_unchanged(present, body):
                 raise CloudError(
                     f"others changed the firewall rule `{name}` of gpuctl",
                     hint=f"gcloud compute firewall-rules delete {name}",
@@ -132,8 +132,8 @@ class Ingress:
         if subnet is None:
             return NETWORK
         path = subnet_path(subnet, region)
-        answer = self._api.get(path)
-        return str(answer["network"]).partition("/compute/v1/")[2] or NETWORK
+        reply = self._api.get(path)
+        return str(reply["network"]).partition("/compute/v1/")[2] or NETWORK
 
     def _rules_of(self, network: str) -> list[Json]:
         return [rule for rule in self._rules() if last_part(rule.get("network")) == last_part(network)]
@@ -161,7 +161,7 @@ def _is_ours(rule: Mapping[str, Any]) -> bool:
     return named and str(rule.get("description", "")).startswith("gpuctl state ")
 
 
-def _is_as_made(rule: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+def _is_unchanged(rule: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
     same = all(_plain(rule.get(key)) == _plain(value) for key, value in body.items())
     return same and rule.get("targetTags") == [rule["name"]] and not rule.get("disabled")
 

@@ -18,7 +18,7 @@ def read_instance(api: Api, cloud_id: str, account: str) -> Observed | None:
         if is_absent(error):
             return None
         raise
-    return observed({"zone": zone} | instance, account, is_asked_ready=True)
+    return observed({"zone": zone} | instance, account, is_readiness_queried=True)
 
 
 def read_end(api: Api, cloud_id: str, account: str) -> Observed | None:

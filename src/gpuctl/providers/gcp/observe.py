@@ -26,7 +26,7 @@ _STATES = {
 }
 
 
-def observed(instance: Mapping[str, Any], account: str, *, is_asked_ready: bool) -> Observed:
+def observed(instance: Mapping[str, Any], account: str, *, is_readiness_queried: bool) -> Observed:
     """One instance as the API shows it. KeyError, ValueError, TypeError or AttributeError for an odd answer."""
     zone, name = last_part(instance["zone"]), str(instance["name"])
     # A status we do not know is no reason to think it stopped, nor to fail to see every other instance.
@@ -43,7 +43,7 @@ def observed(instance: Mapping[str, Any], account: str, *, is_asked_ready: bool)
         cloud_id=cloud_id(zone, name),
         name=labels.get(NAME) or (None if labels.get(ID) else name),
         state=state,
-        ready=instance.get("status") == "RUNNING" if is_asked_ready else None,
+        ready=instance.get("status") == "RUNNING" if is_readiness_queried else None,
         instance_type=_type_of(instance, kind),
         market=_market(instance.get("scheduling") or {}),
         launched_at=instant(instance.get("creationTimestamp")),
@@ -68,7 +68,7 @@ def ended(
         state=CloudState.ENDED,
         ready=False,
         refusal=refusal,
-        tells_addresses=False,
+        reports_addresses=False,
         instance_type="",
         ended_at=None if at is None else at.astimezone(UTC).replace(microsecond=0),
         end_reason=reason,

@@ -9,7 +9,7 @@ from gpuctl.providers.gcp.failures import ApiError, OperationFailed
 
 _PAUSES = (timedelta(milliseconds=500), timedelta(seconds=1), timedelta(seconds=2))
 # What Compute Engine itself does to an instance, by the type of its operation.
-_ENDS = {
+_TERMINATING = {
     "compute.instances.preempted": Reason.INTERRUPTED,
     "compute.instances.deferredDelete": Reason.EXPIRED,
     "compute.instances.deferredStop": Reason.EXPIRED,
@@ -69,9 +69,9 @@ def end_reason(operations: list[Json]) -> tuple[Reason | None, datetime | None]:
     """Why and when an instance that is gone ended, from its operations; None for what they do not tell."""
     for operation in operations:
         kind = str(operation.get("operationType"))
-        if kind in _ENDS or (kind == "delete" and is_done(operation) and not operation.get("error")):
+        if kind in _TERMINATING or (kind == "delete" and is_done(operation) and not operation.get("error")):
             ended_at = operation.get("endTime")
-            return _ENDS.get(kind), None if ended_at is None else datetime.fromisoformat(str(ended_at))
+            return _TERMINATING.get(kind), None if ended_at is None else datetime.fromisoformat(str(ended_at))
     return None, None
 
 

@@ -17,7 +17,6 @@ from gpuctl.providers.gcp import safeguards
 from gpuctl.providers.gcp.client import Api, region_of
 from gpuctl.providers.gcp.deadline import set_deadline
 from gpuctl.providers.gcp.diagnose import diagnose
-from gpuctl.providers.gcp.ending import Deletions
 from gpuctl.providers.gcp.errors import CALL_ERRORS, is_absent, translated
 from gpuctl.providers.gcp.facts import FACTS, REGION_VARIABLES
 from gpuctl.providers.gcp.failures import ApiError
@@ -29,6 +28,7 @@ from gpuctl.providers.gcp.names import cloud_id, other_types_hint, parts
 from gpuctl.providers.gcp.observe import ended, observed
 from gpuctl.providers.gcp.operations import end_reason, is_done
 from gpuctl.providers.gcp.resources import list_resources
+from gpuctl.providers.gcp.termination import Deletions
 from gpuctl.providers.gcp.zones import Zones
 
 
@@ -90,7 +90,7 @@ class GcpProvider:
     def check_request(self, request: Request) -> None:
         creation.check_request(request)
 
-    def check_life(self, region: str, life: timedelta) -> None:
+    def check_ttl(self, region: str, ttl: timedelta) -> None:
         # Google's limit takes up to 120 days, and gpuctl grants no life of more than 7.
         return None
 
@@ -123,8 +123,8 @@ class GcpProvider:
         listed = self._listed(region, f"labels.{ID}={record_id}", ())
         return [instance for instance in listed if instance.tags.get(ID) == record_id]
 
-    def list_instances(self, region: str, ask_ready: Collection[str] = ()) -> Sequence[Observed]:
-        listed = self._listed(region, f"labels.{STATE}:*", ask_ready)
+    def list_instances(self, region: str, query_ready: Collection[str] = ()) -> Sequence[Observed]:
+        listed = self._listed(region, f"labels.{STATE}:*", query_ready)
         return [instance for instance in listed if STATE in instance.tags]
 
     def terminate(self, region: str, cloud_ids: Sequence[str], *, force: bool = False) -> Mapping[str, GpuctlError]:
@@ -154,13 +154,13 @@ class GcpProvider:
     def _known_account(self) -> str:
         return self._account or self.identity().account
 
-    def _listed(self, region: str, wanted: str, ask_ready: Collection[str]) -> list[Observed]:
+    def _listed(self, region: str, wanted: str, query_ready: Collection[str]) -> list[Observed]:
         with translated(f"could not list instances in `{region}`"):
             account, matching = self._known_account(), []
             for zone, instance in self._api.aggregated("instances", filter=wanted):
                 if region_of(zone) == region:
-                    is_asked = cloud_id(zone, instance["name"]) in ask_ready
-                    matching.append(observed(instance, account, is_asked_ready=is_asked))
+                    is_queried = cloud_id(zone, instance["name"]) in query_ready
+                    matching.append(observed(instance, account, is_readiness_queried=is_queried))
             known = {listed.cloud_id for listed in matching}
             return [*matching, *(listed for listed in self._deleted(region, account) if listed.cloud_id not in known)]
 
@@ -176,7 +176,7 @@ class GcpProvider:
                 continue
             if is_done(operation) and not operation.get("error"):
                 reason, at = end_reason([operation])
-                last_observed = observed({"zone": zone} | instance, account, is_asked_ready=True)
+                last_observed = observed({"zone": zone} | instance, account, is_readiness_queried=True)
                 end = ended(instance_id, account, at=at, reason=reason)
                 yield last_observed.model_copy(
                     update={"state": CloudState.ENDED, "ready": False, "ended_at": end.ended_at}

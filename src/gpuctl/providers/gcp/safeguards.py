@@ -43,8 +43,8 @@ def _timer(instance: Mapping[str, Any], console: str, at: datetime, *, is_overdu
     if instance.get("status") in ("TERMINATED", "STOPPED"):
         return _stopped(instance, at)
     if not has_guard or deadline is None or (is_overdue and not line):
-        why = "its console has no line of the guard 5 min after it was ready: an image without systemd?"
-        detail = f"{why if has_guard and deadline else 'there is no guard in its metadata'}; {last_end}"
+        reason = "its console has no line of the guard 5 min after it was ready: an image without systemd?"
+        detail = f"{reason if has_guard and deadline else 'there is no guard in its metadata'}; {last_end}"
         status = SafeguardStatus.MISSING if limit is None else SafeguardStatus.CONFIGURED
         return Safeguard(mechanism=Mechanism.TIMER, status=status, acts_at=limit, checked_at=at, detail=detail)
     acts_at = deadline + GRACE

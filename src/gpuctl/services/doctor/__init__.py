@@ -10,16 +10,16 @@ from functools import partial
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.errors import GpuctlError
 from gpuctl.services.doctor import clouds, local, money
-from gpuctl.services.doctor.setup import Cloud, Setup
+from gpuctl.services.doctor.setup import CheckedCloud, CheckedSetup
 
-LOCAL: Sequence[Callable[[Setup], Iterable[Finding]]] = (
+LOCAL: Sequence[Callable[[CheckedSetup], Iterable[Finding]]] = (
     local.version,
     local.platform,
     local.state,
     local.schedule,
     money.budget,
 )
-CLOUD: Sequence[Callable[[Setup, Cloud], Iterable[Finding]]] = (
+CLOUD: Sequence[Callable[[CheckedSetup, CheckedCloud], Iterable[Finding]]] = (
     clouds.clock,
     money.prices,
     clouds.type_,
@@ -29,13 +29,13 @@ CLOUD: Sequence[Callable[[Setup, Cloud], Iterable[Finding]]] = (
 )
 
 
-def examine_local(setup: Setup) -> Iterator[Finding]:
+def examine_local(setup: CheckedSetup) -> Iterator[Finding]:
     """What this computer shows, in order."""
     for check in LOCAL:
         yield from _findings(check.__name__.strip("_"), partial(check, setup))
 
 
-def examine_cloud(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
+def examine_cloud(setup: CheckedSetup, cloud: CheckedCloud) -> Iterator[Finding]:
     """What one cloud shows; nothing more than the login where that fails."""
     first = list(_findings("credentials", partial(clouds.login, setup, cloud)))
     yield from first

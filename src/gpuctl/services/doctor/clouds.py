@@ -10,21 +10,21 @@ from gpuctl.domain.market.offers import Availability, InstanceType, Requirements
 from gpuctl.domain.market.request import DEFAULT_TTL, MIN_DISK_GB
 from gpuctl.errors import GpuctlError, NotPreparedError, UsageError
 from gpuctl.providers.base import DiagnosedInstance, Image, Order
-from gpuctl.services.doctor.setup import Cloud, Setup
+from gpuctl.services.doctor.setup import CheckedCloud, CheckedSetup
 from gpuctl.services.record_id import new_record_id
 from gpuctl.services.sessions import MAX_SKEW
 
 _DISK_GB = 100
 
 
-def login(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
+def login(setup: CheckedSetup, cloud: CheckedCloud) -> Iterator[Finding]:
     """Whether there is a login, and whose it is."""
     session = cloud.session(setup)
     by = f", by `{cloud.profile}`" if cloud.profile else ""
     yield Finding("credentials", Verdict.OK, f"{cloud.name} account {session.account}{by}")
 
 
-def clock(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
+def clock(setup: CheckedSetup, cloud: CheckedCloud) -> Iterator[Finding]:
     """How far this computer's clock is from the cloud's: what is signed by a wrong one is refused."""
     instant = cloud.session(setup).provider.identity().cloud_time
     if instant is None:
@@ -40,7 +40,7 @@ def clock(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
         yield Finding("clock", Verdict.OK, f"within {max(1, round(skew.total_seconds()))} s of the provider's")
 
 
-def type_(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
+def type_(setup: CheckedSetup, cloud: CheckedCloud) -> Iterator[Finding]:
     """Whether the type is one that the cloud still starts, there."""
     region = _region(setup, cloud)
     if region is None:
@@ -62,7 +62,7 @@ def type_(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
         yield Finding("type", Verdict.OK, f"`{kind.name}` ({kind.gpu_label}) is available in {region}, {cost}")
 
 
-def image(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
+def image(setup: CheckedSetup, cloud: CheckedCloud) -> Iterator[Finding]:
     """Whether there is an image to boot."""
     region = _known_region(setup, cloud)
     if region is None:
@@ -75,7 +75,7 @@ def image(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
         yield Finding("image", Verdict.OK, f"{image.id} in {region}, for a disk of {image.min_disk_gb} GB or more")
 
 
-def ingress(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
+def ingress(setup: CheckedSetup, cloud: CheckedCloud) -> Iterator[Finding]:
     """Whether the network lets ssh in from more than an instance's own range. No finding where it does not."""
     region = _known_region(setup, cloud)
     if region is None:
@@ -91,7 +91,7 @@ def ingress(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
         )
 
 
-def permissions(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
+def permissions(setup: CheckedSetup, cloud: CheckedCloud) -> Iterator[Finding]:
     """What only the provider itself can answer: permissions, quota, zones, and the expiry of the credentials."""
     region = _known_region(setup, cloud)
     if region is None:
@@ -100,7 +100,7 @@ def permissions(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
     records = [
         record
         for record in setup.records
-        if record.is_live and record.account == session.account and record.provider is cloud.name
+        if record.is_active and record.account == session.account and record.provider is cloud.name
     ]
     records = [record for record in records if record.region == region and record.cloud_id is not None]
     yield from session.provider.diagnose(
@@ -116,20 +116,20 @@ def permissions(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
     )
 
 
-def _region(setup: Setup, cloud: Cloud) -> str | None:
+def _region(setup: CheckedSetup, cloud: CheckedCloud) -> str | None:
     if cloud.region is not None:
         return cloud.region
     matching = cloud.session(setup).provider.default_region()
     return matching[0] if matching else None
 
 
-def _known_region(setup: Setup, cloud: Cloud) -> str | None:
+def _known_region(setup: CheckedSetup, cloud: CheckedCloud) -> str | None:
     """The same, None for one that the provider does not have: the check of the type has reported that."""
     region = _region(setup, cloud)
     return region if region in setup.catalog.regions(cloud.name) else None
 
 
-def _kind(setup: Setup, cloud: Cloud, region: str) -> InstanceType:
+def _kind(setup: CheckedSetup, cloud: CheckedCloud, region: str) -> InstanceType:
     """The type that was named, else the cheapest common one with a whole GPU and an image for it there."""
     if cloud.instance_type is not None:
         return setup.catalog.find(cloud.instance_type, cloud.name)
@@ -144,12 +144,12 @@ def _kind(setup: Setup, cloud: Cloud, region: str) -> InstanceType:
     return whole[0]
 
 
-def _image(setup: Setup, cloud: Cloud, region: str) -> Image:
+def _image(setup: CheckedSetup, cloud: CheckedCloud, region: str) -> Image:
     provider = cloud.session(setup).provider
     return provider.find_image(region, _kind(setup, cloud, region), cloud.image)
 
 
-def _order(setup: Setup, cloud: Cloud, kind: InstanceType, region: str, now: datetime) -> Order | None:
+def _order(setup: CheckedSetup, cloud: CheckedCloud, kind: InstanceType, region: str, now: datetime) -> Order | None:
     """What would be asked for, of which nothing is ever made; None where the image or the zones cannot be looked up."""
     provider = cloud.session(setup).provider
     try:

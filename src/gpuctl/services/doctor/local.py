@@ -11,7 +11,7 @@ from gpuctl.distribution import FOREIGN, NAME, find_foreign, remove_foreign
 from gpuctl.domain.diagnosis import Finding, Verdict
 from gpuctl.domain.duration import approximate, exact
 from gpuctl.platform import ON_WINDOWS_DRIVE
-from gpuctl.services.doctor.setup import Setup
+from gpuctl.services.doctor.setup import CheckedSetup
 from gpuctl.services.scheduling.limits import WSL_STOPS
 from gpuctl.services.scheduling.status import ScheduleStatus
 from gpuctl.store.base import Snapshot
@@ -20,7 +20,7 @@ _GRACE = timedelta(minutes=5)
 _LATELY = timedelta(minutes=10)
 
 
-def version(setup: Setup) -> Iterator[Finding]:
+def version(setup: CheckedSetup) -> Iterator[Finding]:
     """The version of gpuctl and of Python; a foreign distribution named gpuctl in the same environment fails."""
     yield Finding("version", Verdict.OK, f"gpuctl {__version__} on Python {python_version()}")
     foreign = find_foreign()
@@ -32,7 +32,7 @@ def version(setup: Setup) -> Iterator[Finding]:
         yield Finding("version", Verdict.FAIL, text, remove_foreign())
 
 
-def platform(setup: Setup) -> Iterator[Finding]:
+def platform(setup: CheckedSetup) -> Iterator[Finding]:
     """What the operating system does to the reaper and the state. No finding where that is nothing."""
     if setup.platform.is_wsl and not setup.in_sandbox:
         yield Finding("platform", Verdict.WARN, f"this is WSL: {WSL_STOPS}", "gpuctl schedule install")
@@ -41,7 +41,7 @@ def platform(setup: Setup) -> Iterator[Finding]:
             yield Finding("platform", Verdict.WARN, f"{location} is {ON_WINDOWS_DRIVE}", "add `--state FILE`")
 
 
-def state(setup: Setup) -> Iterator[Finding]:
+def state(setup: CheckedSetup) -> Iterator[Finding]:
     """Whether the records can be used, and whether any of them is where it should not be."""
     store = setup.runtime.store
     snapshot = store.snapshot()
@@ -55,23 +55,23 @@ def state(setup: Setup) -> Iterator[Finding]:
     limits = list(_disk(setup))
     yield from limits
     if not problems and not limits:
-        live = sum(record.is_live for record in snapshot.records)
-        yield Finding("state", Verdict.OK, f"{live} active of {len(snapshot.records)} records in {store.location}")
+        active = sum(record.is_active for record in snapshot.records)
+        yield Finding("state", Verdict.OK, f"{active} active of {len(snapshot.records)} records in {store.location}")
 
 
-def _disk(setup: Setup) -> Iterator[Finding]:
+def _disk(setup: CheckedSetup) -> Iterator[Finding]:
     for text in setup.disk_problems():
         yield Finding("state", Verdict.WARN, text, "move the state to a local disk, or select one: --state FILE")
 
 
-def _problems(setup: Setup, snapshot: Snapshot) -> Iterator[Finding]:
+def _problems(setup: CheckedSetup, snapshot: Snapshot) -> Iterator[Finding]:
     store, now = setup.runtime.store, setup.runtime.clock.now()
     if snapshot.moved_to is not None:
         text = f"the state was moved to `{snapshot.moved_to}`, and no reaper works here any more"
         yield Finding("state", Verdict.FAIL, text, f"use it there: --state {shlex.quote(snapshot.moved_to)}")
         return
-    live = [record for record in snapshot.records if record.is_live]
-    overdue = [record for record in live if now - record.expires_at > _GRACE]
+    active = [record for record in snapshot.records if record.is_active]
+    overdue = [record for record in active if now - record.expires_at > _GRACE]
     if overdue:
         names = ", ".join(f"{record.label} by {approximate(now - record.expires_at)}" for record in overdue[:3])
         more = f" and {len(overdue) - 3} more" if len(overdue) > 3 else ""
@@ -87,7 +87,7 @@ def _problems(setup: Setup, snapshot: Snapshot) -> Iterator[Finding]:
         yield Finding("state", Verdict.WARN, "rescue files wait to be imported", "gpuctl reap")
 
 
-def schedule(setup: Setup) -> Iterator[Finding]:
+def schedule(setup: CheckedSetup) -> Iterator[Finding]:
     """Whether a reaper runs, and did what it found."""
     if setup.in_sandbox:
         yield Finding("schedule", Verdict.OK, "not needed in the sandbox")

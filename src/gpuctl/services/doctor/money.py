@@ -7,10 +7,10 @@ from gpuctl.domain.money.budget_check import BudgetStatus
 from gpuctl.domain.money.budgets import BudgetAction
 from gpuctl.domain.money.prices import age_in_days, is_old
 from gpuctl.services.budgets import Allowance
-from gpuctl.services.doctor.setup import Cloud, Setup
+from gpuctl.services.doctor.setup import CheckedCloud, CheckedSetup
 
 
-def prices(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
+def prices(setup: CheckedSetup, cloud: CheckedCloud) -> Iterator[Finding]:
     """How old the on-demand prices of the cloud are, or those of the region where an instance would be."""
     today = setup.runtime.clock.now().date()
     offers = setup.catalog.offers(cloud.name)
@@ -32,7 +32,7 @@ def prices(setup: Setup, cloud: Cloud) -> Iterator[Finding]:
         yield Finding("prices", Verdict.OK, f"{len(known)} prices {where}, the oldest {oldest} days old")
 
 
-def budget(setup: Setup) -> Iterator[Finding]:
+def budget(setup: CheckedSetup) -> Iterator[Finding]:
     """The status of every limit; one that allows no further instance fails."""
     runtime = setup.runtime
     statuses = Allowance(runtime.store, runtime.budgets, runtime.clock.now()).statuses()

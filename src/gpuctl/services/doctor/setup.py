@@ -12,7 +12,7 @@ from gpuctl.services.sessions import Session
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class CheckedSetup:
     """A setup: its records and logins, its prices, its reaper. `schedule` looks for the latter when it is called.
 
     `disk_problems` returns what the disk of the state lacks, a sentence each. StateUnusableError where no file can
@@ -34,7 +34,7 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True)
-class Cloud:
+class CheckedCloud:
     """One provider, the credentials to use there, and the instance to check. None where nothing says so."""
 
     name: ProviderName
@@ -45,6 +45,6 @@ class Cloud:
     subnet: str | None = None
     ssh_from: str | None = None
 
-    def session(self, setup: Setup) -> Session:
+    def session(self, setup: CheckedSetup) -> Session:
         """The checked login; the same one each time. Raises what opening it raises."""
         return setup.runtime.sessions.open(self.name, self.profile)

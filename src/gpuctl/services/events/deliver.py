@@ -96,10 +96,10 @@ class Delivery:
         """Skip what is too old: a hook that failed for a day, or is new, does not get the past."""
         old = {}
         for record in self.store.snapshot().records:
-            late = [event for event in self._undelivered(record) if event.entry.at < horizon]
-            if late:
-                old[record.id] = late[-1].number
-                done.dropped += len(late)
+            overdue = [event for event in self._undelivered(record) if event.entry.at < horizon]
+            if overdue:
+                old[record.id] = overdue[-1].number
+                done.dropped += len(overdue)
         self.store.update_each(list(old), lambda fresh: _without_given_up(fresh, number=old[fresh.id]))
 
     def _pending(self, record: Instance, horizon: datetime) -> list[Event]:

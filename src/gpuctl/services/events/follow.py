@@ -8,7 +8,7 @@ from gpuctl.domain.instance import HistoryEntry, Instance
 from gpuctl.store.base import RecordStore, Snapshot
 
 # A record that came and went between two looks was added, ended and archived: a write each.
-_WRITES_OF_A_LIFE = 3
+_MOST_WRITES = 3
 
 
 class Follower:
@@ -41,7 +41,7 @@ class Follower:
     def _may_be_stale(self, state: Snapshot) -> bool:
         """Whether the archive may hold something new: a record left the state, or one had the time to pass through."""
         removed = self._present - {record.id for record in state.records}
-        return bool(removed) or not 0 <= state.serial - self._serial < _WRITES_OF_A_LIFE
+        return bool(removed) or not 0 <= state.serial - self._serial < _MOST_WRITES
 
     def _remember(self, state: Snapshot, records: Iterable[Instance]) -> None:
         self._seen |= {record.id: record.history for record in records}

@@ -31,8 +31,8 @@ def with_result(fresh: Instance, result: CreateResult, launchable: Launchable) -
     fresh = _with_outcome(fresh, result)
     detail = fresh.last_error
     if result.leftovers is not None and not fresh.status.is_ended:
-        made = {"cloud_id": result.leftovers, "id_is_from_create": True}
-        return advance(with_facts(fresh, now, **made), Status.STOPPING, now, Reason.REFUSED, detail=detail)
+        created = {"cloud_id": result.leftovers, "id_is_from_create": True}
+        return advance(with_facts(fresh, now, **created), Status.STOPPING, now, Reason.REFUSED, detail=detail)
     if result.outcome is Outcome.UNKNOWN or fresh.status.is_ended:
         return note(fresh, EventName.ERROR, now, detail=detail)
     ended = Status.TERMINATED if fresh.status is Status.STOPPING else Status.FAILED
@@ -74,8 +74,8 @@ def reason_for_no_attempt(record: Instance, now: datetime) -> str | None:
 
 def with_attempt(fresh: Instance, launchable: Launchable, sources: Sequence[str]) -> Instance:
     now = launchable.session.now
-    if (why := reason_for_no_attempt(fresh, now)) is not None:
-        raise NoMoreAttempts(why)
+    if (reason := reason_for_no_attempt(fresh, now)) is not None:
+        raise NoMoreAttempts(reason)
     number, offer = len(fresh.attempts) + 1, launchable.offer
     attempt = Attempt(
         number=number,
@@ -83,7 +83,7 @@ def with_attempt(fresh: Instance, launchable: Launchable, sources: Sequence[str]
         at=now,
         provider=offer.type.provider,
         region=offer.region,
-        zone=launchable.place.zone,
+        zone=launchable.placement.zone,
         instance_type=offer.type.name,
         market=offer.market,
     )

@@ -65,7 +65,7 @@ class Attempts:
             if result.outcome not in (Outcome.REFUSED, Outcome.LEFTOVERS) or result.error is None:
                 self._close(record, result, launchable)
                 return result.error
-            self.failed_placements.append(FailedPlacement(launchable.place, result.error))
+            self.failed_placements.append(FailedPlacement(launchable.placement, result.error))
             following = self._after_refusal(record, result, launchable)
             if following is None:
                 refusal = all_refused(self.failed_placements, self.prepared.choice)
@@ -81,8 +81,8 @@ class Attempts:
         Where no attempt follows, the record is unchanged; the caller closes it or terminates what is left.
         """
         launchable = self._here
-        self.prepared.refusals.add(launchable.place, error)
-        self.failed_placements.append(FailedPlacement(launchable.place, error, is_late=True))
+        self.prepared.refusals.add(launchable.placement, error)
+        self.failed_placements.append(FailedPlacement(launchable.placement, error, is_late=True))
         following = None
         if is_elsewhere(error):
             following = self._with_next_attempt(
@@ -94,22 +94,22 @@ class Attempts:
         if observed.exists:
             self._delete_leftovers(observed.cloud_id, launchable)
         else:
-            self.made[:] = [made for made in self.made if made.cloud_id != observed.cloud_id]
+            self.made[:] = [created for created in self.made if created.cloud_id != observed.cloud_id]
         return self.send_attempts(following)
 
     def _after_first(self) -> Iterator[Placement]:
-        places = self.prepared.places()
-        for place in places:
-            if place == self.prepared.first.place:
+        placements = self.prepared.placements()
+        for placement in placements:
+            if placement == self.prepared.first.placement:
                 break
-        return places
+        return placements
 
     def _send(self, record: Instance, launchable: Launchable) -> CreateResult:
-        known = self.prepared.refusals.of(launchable.place)
+        known = self.prepared.refusals.of(launchable.placement)
         if known is not None:
             # Another instance of this call was refused there meanwhile; this attempt was never sent.
             return CreateResult(Outcome.REFUSED, error=known)
-        where = launchable.place.location
+        where = launchable.placement.location
         self.runtime.progress.step(f"{record.label}: creating {record.instance_type} in {where}")
         result = send_create(
             launchable.session.provider,
@@ -118,7 +118,7 @@ class Attempts:
             lambda error: self.runtime.progress.info(f"{error.message}; retrying"),
         )
         if result.error is not None and result.outcome is not Outcome.UNKNOWN:
-            self.prepared.refusals.add(launchable.place, result.error)
+            self.prepared.refusals.add(launchable.placement, result.error)
         if result.outcome is not Outcome.REFUSED:
             self.made.append(with_result(record, result, launchable))
         return result
@@ -135,8 +135,8 @@ class Attempts:
         record = self.runtime.store.update(record.id, lambda record: with_refusal(record, result, launchable))
         if may_continue:
             return self._with_next_attempt(record, error)
-        if (why := reason_for_no_attempt(record, launchable.session.now)) is not None:
-            self.runtime.progress.info(why)
+        if (reason := reason_for_no_attempt(record, launchable.session.now)) is not None:
+            self.runtime.progress.info(reason)
             return None
         self.prepared.retries.wait(error, self.runtime.clock, self.runtime.progress)
         return self._written(record, launchable, _unchanged)
@@ -155,7 +155,7 @@ class Attempts:
         if (reason := reason_for_no_attempt(candidate, here.session.now)) is not None:
             self.runtime.progress.info(reason)
             return None
-        launchable = self._next_place(candidate, self._ahead)
+        launchable = self._next_placement(candidate, self._ahead)
         if launchable is None:
             return None
         if not self.agree(
@@ -167,26 +167,26 @@ class Attempts:
             self._here = launchable
         return written
 
-    def _next_place(self, record: Instance, ahead: Iterator[Placement]) -> Launchable | None:
+    def _next_placement(self, record: Instance, ahead: Iterator[Placement]) -> Launchable | None:
         """The next placement that can be tried, or None; the reason is printed for each that cannot."""
         has_leftovers = any(attempt.outcome is Outcome.LEFTOVERS for attempt in record.attempts)
-        for place in ahead:
+        for placement in ahead:
             # What an attempt left behind is looked for in the cloud that the record names.
-            moves = place.offer.type.provider is not record.provider
-            if self.prepared.refusals.of(place) is not None:
+            moves = placement.offer.type.provider is not record.provider
+            if self.prepared.refusals.of(placement) is not None:
                 continue
             if moves and has_leftovers:
                 self.runtime.progress.info(
-                    f"{place.location} is skipped until the leftovers in {record.provider} are removed"
+                    f"{placement.location} is skipped until the leftovers in {record.provider} are removed"
                 )
                 continue
             try:
-                return self.prepared.logins.launchable(place)
+                return self.prepared.logins.launchable(placement)
             except GpuctlError as error:
                 if isinstance(error, CredentialsError) and not is_elsewhere(error):
-                    self.failed_placements.append(FailedPlacement(place, error))
+                    self.failed_placements.append(FailedPlacement(placement, error))
                     return None
-                self.runtime.progress.info(f"{place.location} is skipped: {error.message}")
+                self.runtime.progress.info(f"{placement.location} is skipped: {error.message}")
         return None
 
     def _written(self, record: Instance, launchable: Launchable, over: Over) -> Instance | None:

@@ -22,26 +22,26 @@ class Refusals:
     runtime: Runtime
     choice: Choice
     quotas: list[tuple[Offer, QuotaError]] = field(default_factory=list)
-    refused_places: list[tuple[Placement, GpuctlError]] = field(default_factory=list)
+    refused_placements: list[tuple[Placement, GpuctlError]] = field(default_factory=list)
     without_capacity: dict[str, datetime] = field(default_factory=dict)
 
-    def of(self, place: Placement) -> GpuctlError | None:
+    def of(self, placement: Placement) -> GpuctlError | None:
         """Why the place need not be asked now; None if it may be."""
         for offer, error in self.quotas:
-            if exceeds_with(offer, place.offer):
+            if exceeds_with(offer, placement.offer):
                 return error
-        for refused, refusal in self.refused_places:
-            if rules_out(refusal.extent, refused, place):
+        for refused, refusal in self.refused_placements:
+            if rules_out(refusal.extent, refused, placement):
                 return refusal
         now = self.runtime.clock.now()
-        refused_at = (self.runtime.cooldown.active(now) | self.without_capacity).get(self._key(place))
+        refused_at = (self.runtime.cooldown.active(now) | self.without_capacity).get(self._key(placement))
         if refused_at is None:
             return None
         left = approximate(COOLDOWN - (now - refused_at))
         return CapacityError(
             (
-                f"`{place.location}` had no capacity for `{place.offer.type.name}` {approximate(now - refused_at)} "
-                "ago; not retried yet"
+                f"`{placement.location}` had no capacity for `{placement.offer.type.name}` "
+                f"{approximate(now - refused_at)} ago; not retried yet"
             ),
             hint=f"retry in {left}, or add another `--region`",
         )
@@ -49,23 +49,23 @@ class Refusals:
     def needs_zones(self, offer: Offer) -> bool:
         """Whether the region refused it where the cloud itself chose a zone, so that other zones may still have it."""
         error = self.of(Placement(offer))
-        return error is not None and (is_room(error) or error.extent is Extent.ZONE)
+        return error is not None and (is_capacity_left(error) or error.extent is Extent.ZONE)
 
-    def add(self, place: Placement, error: GpuctlError) -> None:
+    def add(self, placement: Placement, error: GpuctlError) -> None:
         """Remember a refusal, if it says something about later requests."""
         if isinstance(error, QuotaError):
-            self.quotas.append((place.offer, error))
-        elif is_room(error):
-            self.without_capacity[self._key(place)] = self.runtime.clock.now()
-            self.runtime.cooldown.start(self._key(place), self.runtime.clock.now())
+            self.quotas.append((placement.offer, error))
+        elif is_capacity_left(error):
+            self.without_capacity[self._key(placement)] = self.runtime.clock.now()
+            self.runtime.cooldown.start(self._key(placement), self.runtime.clock.now())
         elif error.extent is not Extent.EVERYWHERE:
-            self.refused_places.append((place, error))
+            self.refused_placements.append((placement, error))
 
-    def _key(self, place: Placement) -> str:
-        return place.cooldown_key(self.choice.bids[place.offer.type.provider].request.subnet)
+    def _key(self, placement: Placement) -> str:
+        return placement.cooldown_key(self.choice.bids[placement.offer.type.provider].request.subnet)
 
 
-def is_room(error: GpuctlError) -> bool:
+def is_capacity_left(error: GpuctlError) -> bool:
     """Whether the cloud has no such instance available there now."""
     return isinstance(error, CapacityError) and not isinstance(error, NotNowError)
 

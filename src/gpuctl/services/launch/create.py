@@ -42,15 +42,15 @@ def send_create(
             return CreateResult(Outcome.CREATED, observed=provider.create(order))
         except OutcomeUnknown as unknown:
             error = lost = unknown
-            again = unknown.may_repeat
+            may_retry = unknown.may_repeat
         except PartialCreate as half:
             error, leftovers = half.refusal, half.cloud_id
-            again = isinstance(half.refusal, _TRANSIENT)
+            may_retry = isinstance(half.refusal, _TRANSIENT)
         except _TRANSIENT as refusal:
-            error, again = refusal, True
+            error, may_retry = refusal, True
         except GpuctlError as refusal:
-            error, again = refusal, False
-        if pause is None or not again:
+            error, may_retry = refusal, False
+        if pause is None or not may_retry:
             break
         on_repeat(error)
         clock.sleep(pause)

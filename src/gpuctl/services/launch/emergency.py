@@ -14,17 +14,17 @@ Unwritable = StateUnusableError | StateLockedError
 LOCK_PATIENCE = timedelta(seconds=1)
 
 
-def unwritten(error: Unwritable, made: Sequence[Instance], runtime: Runtime) -> GpuctlError:
+def unwritten(error: Unwritable, created: Sequence[Instance], runtime: Runtime) -> GpuctlError:
     """Save the records of what was created where possible, terminate all of it, and return the error to report.
 
     A record goes into a rescue file, which the reaper reads; if that fails too, to stderr as JSON. The instance is
     terminated in either case, because a script that reads this exit code relies on nothing being left. UnresolvedError
     if something could not be terminated, or its outcome is unknown.
     """
-    remaining = [_rescued(record, runtime) for record in made]
-    ids = [record.cloud_id for record in made if record.cloud_id is not None]
+    remaining = [_rescued(record, runtime) for record in created]
+    ids = [record.cloud_id for record in created if record.cloud_id is not None]
     failed: dict[str, GpuctlError] = {}
-    for (name, region, profile), present in _by_place(made).items():
+    for (name, region, profile), present in _by_placement(created).items():
         try:
             failed |= runtime.sessions.provider(name, profile).terminate(region, present)
         except GpuctlError as refusal:
@@ -33,9 +33,9 @@ def unwritten(error: Unwritable, made: Sequence[Instance], runtime: Runtime) -> 
         f"{text} {f'could not be terminated ({failed[text].message})' if text in failed else 'was terminated'}"
         for text in ids
     ]
-    fates += [f"{record.id} may have been created" for record in made if record.cloud_id is None]
+    fates += [f"{record.id} may have been created" for record in created if record.cloud_id is None]
     result = "; ".join([error.message, *fates, *remaining])
-    if failed or len(ids) < len(made):
+    if failed or len(ids) < len(created):
         return UnresolvedError(
             result, hint="terminate it in the provider's console, or repair the state and run: gpuctl reap"
         )
@@ -43,7 +43,7 @@ def unwritten(error: Unwritable, made: Sequence[Instance], runtime: Runtime) -> 
 
 
 def end_interrupted(
-    runtime: Runtime, written: Sequence[Instance], made: Sequence[Instance] = (), reason: Reason = Reason.CANCELLED
+    runtime: Runtime, written: Sequence[Instance], created: Sequence[Instance] = (), reason: Reason = Reason.CANCELLED
 ) -> GpuctlError | None:
     """As `end_at_once`, for a process that a signal interrupted: a state that cannot be used raises nothing.
 
@@ -55,21 +55,21 @@ def end_interrupted(
     try:
         end_at_once(runtime, [record.id for record in written], reason)
     except (StateUnusableError, StateLockedError) as error:
-        answered = {record.id for record in made}
-        return unwritten(error, [*made, *(record for record in written if record.id not in answered)], runtime)
+        answered = {record.id for record in created}
+        return unwritten(error, [*created, *(record for record in written if record.id not in answered)], runtime)
     return None
 
 
-def _by_place(made: Sequence[Instance]) -> dict[tuple[ProviderName, str, str | None], list[str]]:
+def _by_placement(created: Sequence[Instance]) -> dict[tuple[ProviderName, str, str | None], list[str]]:
     places: dict[tuple[ProviderName, str, str | None], list[str]] = {}
-    for record in made:
+    for record in created:
         if record.cloud_id is not None:
             places.setdefault((record.provider, record.region, record.profile), []).append(record.cloud_id)
     return places
 
 
 def _rescued(record: Instance, runtime: Runtime) -> str:
-    if record.is_live:
+    if record.is_active:
         record = advance(record, Status.STOPPING, record.updated_at, Reason.CANCELLED)
     try:
         return f"the record was saved as {runtime.rescue.save(record)}"

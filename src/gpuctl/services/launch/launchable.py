@@ -23,7 +23,7 @@ _UNKNOWN = Image("", "", 0)
 class Launchable:
     """A placement with everything a create needs: the provider's request, a session, an image."""
 
-    place: Placement
+    placement: Placement
     request: Request
     session: Session
     image: Image
@@ -32,7 +32,7 @@ class Launchable:
     @property
     def offer(self) -> Offer:
         """What is bought."""
-        return self.place.offer
+        return self.placement.offer
 
     @property
     def hourly(self) -> Cost:
@@ -49,11 +49,11 @@ class Launchable:
 Agree = Callable[[Launchable, str], bool]
 
 
-def _with_license_price(place: Placement, image: Image) -> Placement:
+def _with_license_price(placement: Placement, image: Image) -> Placement:
     """The place as its offer is with that image: an image with a license of its own makes the price unknown."""
     if image.license is None:
-        return place
-    return replace(place, offer=unpriced(place.offer))
+        return placement
+    return replace(placement, offer=unpriced(placement.offer))
 
 
 def unpriced(offer: Offer) -> Offer:
@@ -94,28 +94,28 @@ class Logins:
         enabled = session.provider.regions()
         return [offer for offer in offers if offer.region in enabled]
 
-    def launchable(self, place: Placement) -> Launchable:
+    def launchable(self, placement: Placement) -> Launchable:
         """The placement with everything a create needs. UsageError if the image does not fit; raises a provider's
         errors.
         """
-        kind, region = place.offer.type, place.offer.region
+        kind, region = placement.offer.type, placement.offer.region
         session, request = self._session(kind.provider), self._choice.bids[kind.provider].request
         key = (kind.provider, region, kind.name)
         if key not in self._images:
-            session.provider.check_life(region, request.ttl)
+            session.provider.check_ttl(region, request.ttl)
         if self._is_agreed:
             session.provider.prepare(region, self._runtime.progress.info)
-        image = self._images.get(key) or self._image(session, place, request)
+        image = self._images.get(key) or self._image(session, placement, request)
         if request.disk_gb < image.min_disk_gb:
             raise UsageError(
                 f"the image `{image.id}` needs a disk of at least {image.min_disk_gb} GB, not {request.disk_gb}",
                 hint=f"add `--disk-size {image.min_disk_gb}`",
             )
         present = replace(request, provider=kind.provider, instance_type=kind.name, region=region)
-        return Launchable(_with_license_price(place, image), present, session, image, self._extras(place.offer))
+        return Launchable(_with_license_price(placement, image), present, session, image, self._extras(placement.offer))
 
-    def _image(self, session: Session, place: Placement, request: Request) -> Image:
-        kind, region = place.offer.type, place.offer.region
+    def _image(self, session: Session, placement: Placement, request: Request) -> Image:
+        kind, region = placement.offer.type, placement.offer.region
         try:
             image = session.provider.find_image(region, kind, request.image)
         except NotPreparedError as error:

@@ -9,7 +9,7 @@ from gpuctl.domain.market.candidates import Placement
 from gpuctl.domain.market.offers import Offer
 from gpuctl.domain.money.cost import to_cents
 from gpuctl.errors import CapacityError, CloudError, Extent, GpuctlError, PartialError, QuotaError
-from gpuctl.services.launch.cooldown import is_room
+from gpuctl.services.launch.cooldown import is_capacity_left
 from gpuctl.services.launch.launchable import Launchable
 from gpuctl.services.launch.offers import Choice
 
@@ -21,7 +21,7 @@ _NAMED = 3
 class FailedPlacement:
     """A placement that was refused, and the error; `is_late`: it was refused after the create had been accepted."""
 
-    place: Placement
+    placement: Placement
     error: GpuctlError
     is_late: bool = False
 
@@ -34,7 +34,11 @@ def next_attempt_message(error: GpuctlError, before: Launchable, launchable: Lau
 def attempt_message(launchable: Launchable, before: Launchable, left: timedelta) -> str:
     """What is tried now instead of `before`, at what price; `left` is the time to the deadline."""
     is_alike = (launchable.offer.type, launchable.offer.market) == (before.offer.type, before.offer.market)
-    what = launchable.place.location if is_alike else f"{_offer_text(launchable.offer)} in {launchable.place.location}"
+    what = (
+        launchable.placement.location
+        if is_alike
+        else f"{_offer_text(launchable.offer)} in {launchable.placement.location}"
+    )
     each, price_before, cost = (
         launchable.hourly.counted,
         before.hourly.counted,
@@ -56,7 +60,7 @@ def all_refused(failed: Sequence[FailedPlacement], choice: Choice) -> GpuctlErro
     errors = [failed.error for failed in decisive]
     ended = f"; {_NOTHING}" if choice.request.count == 1 else ""
     beside = next((f"; {item.error.message}" for item in reversed(failed) if item.is_late or item not in decisive), "")
-    if all(is_room(error) for error in errors):
+    if all(is_capacity_left(error) for error in errors):
         message = f"no {_types(decisive)} left in {_places(decisive)}{beside}{ended}"
         return CapacityError(message, hint=_hint(decisive, choice))
     if len(failed) == 1:
@@ -69,8 +73,8 @@ def all_refused(failed: Sequence[FailedPlacement], choice: Choice) -> GpuctlErro
     if all(_is_unsuitable(error) for error in errors):
         every = "; ".join(dict.fromkeys(error.message for error in errors))
         return CloudError(f"{every}{ended}", hint=errors[-1].hint)
-    why = "; ".join(_texts_by_code(decisive))
-    return PartialError(f"all attempts failed for different reasons: {why}{beside}{ended}", hint=errors[-1].hint)
+    reason = "; ".join(_texts_by_code(decisive))
+    return PartialError(f"all attempts failed for different reasons: {reason}{beside}{ended}", hint=errors[-1].hint)
 
 
 def _is_unsuitable(error: GpuctlError) -> bool:
@@ -84,13 +88,13 @@ def _texts_by_code(failed: Sequence[FailedPlacement]) -> Iterable[str]:
 
 
 def _types(failed: Sequence[FailedPlacement]) -> str:
-    return _names_or_count(dict.fromkeys(_offer_text(item.place.offer) for item in failed), "types")
+    return _names_or_count(dict.fromkeys(_offer_text(item.placement.offer) for item in failed), "types")
 
 
 def _places(failed: Sequence[FailedPlacement]) -> str:
-    zones = len({item.place.zone for item in failed if item.place.zone})
+    zones = len({item.placement.zone for item in failed if item.placement.zone})
     where = _names_or_count(
-        (f"`{region}`" for region in dict.fromkeys(item.place.offer.region for item in failed)), "regions"
+        (f"`{region}`" for region in dict.fromkeys(item.placement.offer.region for item in failed)), "regions"
     )
     return f"{where} ({zones} zone{'' if zones == 1 else 's'} tried)" if zones else where
 
@@ -105,7 +109,7 @@ def _offer_text(offer: Offer) -> str:
 
 
 def _hint(failed: Sequence[FailedPlacement], choice: Choice) -> str:
-    request, offer = choice.request, failed[0].place.offer
+    request, offer = choice.request, failed[0].placement.offer
     if request.market is Market.SPOT and not request.falls_back:
         return "add `--fallback on-demand`, or another `--region`"
     if request.instance_type is None:

@@ -217,16 +217,16 @@ def _nothing_fits(
         return UsageError(
             f"no instance type there has the GPU {as_typed(request.gpu)}", hint=f"one of {', '.join(models)}"
         )
-    why = f": {skipped_summary(skipped)}" if skipped else ""
+    reason = f": {skipped_summary(skipped)}" if skipped else ""
     wanted = f" --gpu '{request.gpu}'" if request.gpu else ""
     if too_expensive:
         cheapest = min(too_expensive)
-        return UsageError(f"no offer matches{why}", hint=f"the cheapest costs ${cheapest:f}/h: raise `--max-price`")
+        return UsageError(f"no offer matches{reason}", hint=f"the cheapest costs ${cheapest:f}/h: raise `--max-price`")
     if Mismatch.IMAGE in skipped:
         hint = f"add `--image` with an image that has a driver for it, or: gpuctl types{wanted}"
-        return UsageError(f"no offer matches{why}", hint=hint)
+        return UsageError(f"no offer matches{reason}", hint=hint)
     elsewhere = "" if request.is_anywhere else ", or add `--region any`"
-    return UsageError(f"no offer matches{why}", hint=f"gpuctl types{wanted}{elsewhere}")
+    return UsageError(f"no offer matches{reason}", hint=f"gpuctl types{wanted}{elsewhere}")
 
 
 def skipped_summary(skipped: Skipped) -> str:

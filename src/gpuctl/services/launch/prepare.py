@@ -78,7 +78,7 @@ class Prepared:
         """Dollars for all of the instances by that offer until their deadlines, by component."""
         return self.logins.hourly(offer).for_span(self.request.ttl * self.request.count)
 
-    def places(self) -> Iterator[Placement]:
+    def placements(self) -> Iterator[Placement]:
         """Every place there is to try, in order; the zones of a region are asked for when it is their turn."""
         return _places(self.offers, self.logins, self.refusals)
 
@@ -92,7 +92,7 @@ def active_records(choice: Choice, records: Sequence[Instance]) -> list[Instance
     if request.name is None:
         return []
     names = [request.named(number + 1).name for number in range(request.count)]
-    matching = [record for record in records if record.is_live and record.name in names]
+    matching = [record for record in records if record.is_active and record.name in names]
     for record in matching:
         if record.status is Status.STOPPING:
             raise NotReadyError(f"`{record.name}` is still terminating", hint=f"gpuctl get {record.name} --refresh")
@@ -130,7 +130,7 @@ def prepare_account(prepared: Prepared, runtime: Runtime, agree: Agree) -> Prepa
     Images that could not be looked up before are looked up now. If that changes the image, the price or the placement,
     `agree` is called, with UsageError if it refuses. A second call does nothing. Raises what `prepare` raises.
     """
-    logins, planned = prepared.logins, prepared.first.place
+    logins, planned = prepared.logins, prepared.first.placement
     is_checked = logins.unchecked is None
     logins.agree()
 
@@ -185,18 +185,18 @@ def _first_launchable(offers: Sequence[Offer], logins: Logins, refusals: Refusal
     """The first place that can be tried. Raises why there is none."""
     cooldown: GpuctlError | None = None
     unfit: GpuctlError | None = None
-    for place in _places(offers, logins, refusals):
-        known = refusals.of(place)
+    for placement in _places(offers, logins, refusals):
+        known = refusals.of(placement)
         if known is not None:
             cooldown = cooldown or known
             continue
         try:
-            return logins.launchable(place)
+            return logins.launchable(placement)
         except GpuctlError as error:
             if not isinstance(error, UsageError) and not is_elsewhere(error):
                 raise
             if len(offers) > 1:
-                progress.info(f"{place.location} is skipped: {error.message}")
+                progress.info(f"{placement.location} is skipped: {error.message}")
             unfit = unfit or error
     raise (
         cooldown

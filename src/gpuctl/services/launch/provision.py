@@ -35,7 +35,7 @@ from gpuctl.services.wait import Goal, wait_for
 from gpuctl.store.base import RecordStore
 
 FIRST_POLL, POLL_EVERY = timedelta(seconds=1), timedelta(seconds=5)
-LOOK_FOR_UNKNOWN = timedelta(minutes=2)
+POLL_UNKNOWN_FOR = timedelta(minutes=2)
 _GO_ON = "gpuctl reap continues automatically"
 
 
@@ -59,7 +59,7 @@ def start(
     *,
     agree: Agree,
     keep: bool = False,
-    made: list[Instance] | None = None,
+    created: list[Instance] | None = None,
 ) -> ProvisionResult:
     """Start the instances and wait up to `patience` until they are ready; None only looks up those of unknown outcome.
 
@@ -68,20 +68,20 @@ def start(
 
     StateUnusableError or StateLockedError if the state could not be written: then nothing of this call is left.
     """
-    made = [] if made is None else made
+    created = [] if created is None else created
     try:
-        result = launch(prepared, runtime, on_written, made, agree)
+        result = launch(prepared, runtime, on_written, created, agree)
         if patience is None:
-            return look_once(result, runtime)
+            return poll_once(result, runtime)
         return wait_until_ready(result, runtime, patience, keep=keep)
     except (StateUnusableError, StateLockedError) as error:
-        if not made:
+        if not created:
             raise
-        raise unwritten(error, made, runtime) from error
+        raise unwritten(error, created, runtime) from error
 
 
 def launch(
-    prepared: Prepared, runtime: Runtime, on_written: OnWritten, made: list[Instance], agree: Agree
+    prepared: Prepared, runtime: Runtime, on_written: OnWritten, created: list[Instance], agree: Agree
 ) -> ProvisionResult:
     """Prepare the account, write the records, call `on_written`, then send the create requests, and the next attempt of
     each that is refused.
@@ -95,7 +95,7 @@ def launch(
     on_written(records)
     result = ProvisionResult(list(records))
     for record in records:
-        result.attempts[record.id] = attempts = Attempts(prepared, runtime, state_id, made, agree)
+        result.attempts[record.id] = attempts = Attempts(prepared, runtime, state_id, created, agree)
         error = attempts.send_attempts(record)
         if error is not None:
             result.errors[record.id] = error
@@ -117,19 +117,19 @@ def wait_until_ready(result: ProvisionResult, runtime: Runtime, timeout: timedel
         now = runtime.clock.elapsed()
         waited = now - poll.started
         pending = [record for record in result.records if _is_starting(record)]
-        late = [
+        overdue = [
             record
             for record in pending
             if waited >= timeout
-            or (record.launched_at is None and now - resumed.get(record.id, poll.started) >= LOOK_FOR_UNKNOWN)
+            or (record.launched_at is None and now - resumed.get(record.id, poll.started) >= POLL_UNKNOWN_FOR)
             # No retry changes what is wrong on this computer, such as a missing `ssh`.
             or isinstance(unchecked.get(record.id), UsageError)
         ]
-        if late:
-            for text in dict.fromkeys(unchecked[record.id].message for record in late if record.id in unchecked):
+        if overdue:
+            for text in dict.fromkeys(unchecked[record.id].message for record in overdue if record.id in unchecked):
                 runtime.progress.warn(text)
-            _terminate_late(late, result, runtime, waited, keep=keep)
-            pending = [record for record in pending if record not in late]
+            _terminate_late(overdue, result, runtime, waited, keep=keep)
+            pending = [record for record in pending if record not in overdue]
         if not pending:
             return _with_errors(_reread(result, runtime.store))
         failed: dict[str, Observed] = {}
@@ -153,11 +153,11 @@ def wait_for_active(records: Sequence[Instance], runtime: Runtime, timeout: time
     """
     waited = wait_for(runtime, records, Goal.READY, timeout)
     starting = {record.id for record in waited.records if _is_starting(record)}
-    late = {key: error for key, error in waited.errors.items() if key in starting}
-    return _with_errors(ProvisionResult(waited.records, late))
+    overdue = {key: error for key, error in waited.errors.items() if key in starting}
+    return _with_errors(ProvisionResult(waited.records, overdue))
 
 
-def look_once(result: ProvisionResult, runtime: Runtime) -> ProvisionResult:
+def poll_once(result: ProvisionResult, runtime: Runtime) -> ProvisionResult:
     """Look up once the instances of unknown outcome; what is found is no longer an error."""
     unknown = [record.id for record in result.records if _is_starting(record) and record.id in result.errors]
     if unknown:
@@ -166,7 +166,7 @@ def look_once(result: ProvisionResult, runtime: Runtime) -> ProvisionResult:
     names = {
         record.id
         for record in result.records
-        if record.is_live and record.cloud_id and record.reason is not Reason.REFUSED
+        if record.is_active and record.cloud_id and record.reason is not Reason.REFUSED
     }
     errors = {key: error for key, error in result.errors.items() if key not in names}
     return replace(result, errors=errors | _leftover_errors(result))
@@ -203,14 +203,14 @@ def _send_next_attempts(result: ProvisionResult, failed: Mapping[str, Observed],
 
 
 def _terminate_late(
-    late: Sequence[Instance], result: ProvisionResult, runtime: Runtime, waited: timedelta, *, keep: bool
+    overdue: Sequence[Instance], result: ProvisionResult, runtime: Runtime, waited: timedelta, *, keep: bool
 ) -> None:
     if not keep:
         runtime.progress.step(
-            f"not ready after {exact(waited)}: terminating {', '.join(record.label for record in late)}"
+            f"not ready after {exact(waited)}: terminating {', '.join(record.label for record in overdue)}"
         )
-        end(runtime, [record.id for record in late], Reason.TIMEOUT)
-    for record in late:
+        end(runtime, [record.id for record in overdue], Reason.TIMEOUT)
+    for record in overdue:
         before = result.errors.get(record.id)
         text = before.message if before else f"{record.label} was not ready after {exact(waited)}"
         result.errors[record.id] = UnresolvedError(
@@ -261,8 +261,10 @@ def _leftover_errors(result: ProvisionResult) -> dict[str, GpuctlError]:
 def _ended_early(record: Instance) -> GpuctlError:
     if record.reason is Reason.TIMEOUT:
         return NotReadyError(f"{record.label} was not ready in time and was terminated", hint="add `--timeout 30m`")
-    why = record.status_message if record.reason is Reason.REFUSED and record.status_message else record.reason
-    return NotReadyError(f"{record.label} was terminated before it was ready ({why})", hint=f"gpuctl get {record.id}")
+    reason = record.status_message if record.reason is Reason.REFUSED and record.status_message else record.reason
+    return NotReadyError(
+        f"{record.label} was terminated before it was ready ({reason})", hint=f"gpuctl get {record.id}"
+    )
 
 
 def _is_starting(record: Instance) -> bool:

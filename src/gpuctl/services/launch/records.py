@@ -32,7 +32,7 @@ def write_records(prepared: Prepared, runtime: Runtime) -> tuple[Sequence[Instan
     is_affordable = allowance_of(prepared.request, runtime.store, runtime.budgets, now).adding(records)
 
     def guard(present: Sequence[Instance]) -> None:
-        _refuse_taken_name(prepared, present)
+        _refuse_used_name(prepared, present)
         prepared.admit([*present, *records])
         is_affordable(present)
 
@@ -66,7 +66,7 @@ def _record(
         at=now,
         provider=offer.type.provider,
         region=offer.region,
-        zone=prepared.first.place.zone,
+        zone=prepared.first.placement.zone,
         instance_type=offer.type.name,
         market=offer.market,
     )
@@ -81,7 +81,7 @@ def _record(
             account=prepared.session.account,
             profile=prepared.session.profile,
             region=offer.region,
-            zone=prepared.first.place.zone,
+            zone=prepared.first.placement.zone,
             instance_type=offer.type.name,
             market=offer.market,
             image=prepared.first.image.id,
@@ -111,7 +111,7 @@ def _record(
     return note(record, EventName.DECIDED, now, detail=request.decision) if request.decision else record
 
 
-def _refuse_taken_name(prepared: Prepared, present: Sequence[Instance]) -> None:
+def _refuse_used_name(prepared: Prepared, present: Sequence[Instance]) -> None:
     active = active_records(prepared.choice, present)
     if active:
         raise NotReadyError(f"`{active[0].name}` was just started by another gpuctl", hint="run the command again")

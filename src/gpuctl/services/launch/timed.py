@@ -11,7 +11,16 @@ from gpuctl.domain.history import is_lost, past_spans, quantile, worked_for
 from gpuctl.domain.instance import Instance, Market
 from gpuctl.domain.lifecycle import note
 from gpuctl.domain.market.candidates import Placement
-from gpuctl.domain.market.deadline_rule import Action, Decision, Running, Situation, Why, Zone, decide, explained
+from gpuctl.domain.market.deadline_rule import (
+    Decision,
+    DecisionReason,
+    MarketAction,
+    Running,
+    Situation,
+    Zone,
+    decide,
+    explained,
+)
 from gpuctl.domain.market.offers import Offer
 from gpuctl.domain.market.request import Request
 from gpuctl.domain.work import TimedWork
@@ -74,14 +83,14 @@ class MarketRule:
             spot_share=_share(choice.offers) if choice else 1.0,
         )
         if work.duration is None:
-            decision = Decision(Action.ON_DEMAND, Why.NO_HISTORY)
+            decision = Decision(MarketAction.ON_DEMAND, DecisionReason.NO_HISTORY)
             line = f"on-demand: {decision.why} ({work.source})"
             return Decided(decision, situation, line, replace(on_demand, decision=line))
         decision = decide(situation)
         line = f"{explained(situation, decision)}; duration of the work: {work.source}"
-        if decision.action is Action.WAIT:
+        if decision.action is MarketAction.WAIT:
             return Decided(decision, situation, line, None)
-        request = spot if decision.action is Action.SPOT else on_demand
+        request = spot if decision.action is MarketAction.SPOT else on_demand
         return Decided(decision, situation, line, replace(request, decision=line))
 
     def _spot_choice(self, request: Request) -> Choice | None:

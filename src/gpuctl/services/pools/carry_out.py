@@ -98,10 +98,10 @@ def _drain(tools: PoolTools, actions: Sequence[PoolAction]) -> list[PoolActionRe
     by_id = {action.record.id: action for action in actions if action.record}
     written = tools.runtime.store.update_each(list(by_id), lambda fresh: drained(fresh, now))
     return [
-        PoolActionResult(by_id[key], by_id[key].record, answer)
-        if isinstance(answer, GpuctlError)
-        else PoolActionResult(by_id[key], answer)
-        for key, answer in written.items()
+        PoolActionResult(by_id[key], by_id[key].record, reply)
+        if isinstance(reply, GpuctlError)
+        else PoolActionResult(by_id[key], reply)
+        for key, reply in written.items()
     ]
 
 

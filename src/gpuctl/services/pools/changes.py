@@ -56,8 +56,8 @@ def delete_pool(tools: PoolTools, name: str, *, is_forced: bool) -> DeletedPool:
     now = tools.now()
     ids = [record.id for record in pool_records]
     written = tools.runtime.store.update_each(ids, partial(_stopping, now=now, is_forced=is_forced))
-    refusals = [answer for answer in written.values() if isinstance(answer, UsageError)]
-    outcome = end(tools.runtime, [key for key, answer in written.items() if isinstance(answer, Instance)], Reason.USER)
+    refusals = [reply for reply in written.values() if isinstance(reply, UsageError)]
+    outcome = end(tools.runtime, [key for key, reply in written.items() if isinstance(reply, Instance)], Reason.USER)
     if refusals:
         raise refusals[0]
     tools.pools.change(name, lambda present: None)

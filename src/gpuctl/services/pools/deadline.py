@@ -73,7 +73,7 @@ def move_deadline(
 
 
 def _refuse_over(record: Instance, applies: Applies, now: datetime) -> None:
-    if not record.is_live or record.status is Status.STOPPING:
+    if not record.is_active or record.status is Status.STOPPING:
         raise NotFree(f"{record.label} is {record.status}")
     if record.is_due(now):
         raise NotFree(f"{record.label} is {exact(now - record.expires_at)} past its deadline")
@@ -88,7 +88,7 @@ def _repair(runtime: Runtime, session: Session, record: Instance) -> None:
     """
     for _ in range(_MOST_REPAIRS):
         fresh = next((other for other in runtime.store.snapshot().records if other.id == record.id), None)
-        if fresh is None or not fresh.is_live or fresh.status is Status.STOPPING or record.cloud_id is None:
+        if fresh is None or not fresh.is_active or fresh.status is Status.STOPPING or record.cloud_id is None:
             return
         deadline = needed_deadline(fresh)
         try:

@@ -37,8 +37,8 @@ def _leases(events: Sequence[PoolEvent], now: datetime) -> tuple[Job, ...]:
     for event in events:
         if event.event is not PoolEventName.LEASED:
             continue
-        asked_at, end = event.asked_at or event.at, ends.get(event.lease) or until.get(event.lease)
+        requested_at, end = event.requested_at or event.at, ends.get(event.lease) or until.get(event.lease)
         is_over = end is not None and end <= now
         duration_s = max((end - event.at).total_seconds(), 0.0) if is_over and end is not None else None
-        jobs.append(Job(asked_at.timestamp(), duration_s, max((event.at - asked_at).total_seconds(), 0.0)))
+        jobs.append(Job(requested_at.timestamp(), duration_s, max((event.at - requested_at).total_seconds(), 0.0)))
     return tuple(sorted(jobs, key=lambda job: job.arrival_s))

@@ -67,7 +67,7 @@ def launch(
     request: Request,
     admit: Guard,
     patience: timedelta | None,
-    made: list[Instance],
+    created: list[Instance],
     on_written: Callable[[Sequence[Instance]], None],
 ) -> ProvisionResult:
     """Write the records of the request, send their creates, and wait for them as `provision.start` does.
@@ -80,7 +80,7 @@ def launch(
         tools.runtime.progress.info(line)
         return True
 
-    return start(prepared, tools.runtime, on_written, patience, agree=agree, made=made)
+    return start(prepared, tools.runtime, on_written, patience, agree=agree, created=created)
 
 
 def launch_members(

@@ -61,7 +61,7 @@ OnWritten = Callable[[Sequence[Instance]], None]
 
 
 def lease_instance(
-    tools: PoolTools, name: str, wanted: LeaseRequest, made: list[Instance], on_written: OnWritten
+    tools: PoolTools, name: str, wanted: LeaseRequest, created: list[Instance], on_written: OnWritten
 ) -> LeasedInstance:
     """Lease an instance of that pool, and wait until it is ready unless `wanted` says otherwise.
 
@@ -69,7 +69,7 @@ def lease_instance(
     time; then nothing is on lease. BudgetError where a budget has no room for the lease. `on_written` gets the record
     of a launch as soon as it is durable; what was made, or may have been, is added to `made` at once.
     """
-    asked_at, started = tools.now(), tools.runtime.clock.elapsed()
+    requested_at, started = tools.now(), tools.runtime.clock.elapsed()
     _check_span(tools, pool_named(tools.pools, name), wanted.span)
     lease_id = LEASE_ID_PREFIX + tools.new_id()
     while True:
@@ -90,12 +90,12 @@ def lease_instance(
         try:
             record, error = _leased_instance(tools, pool, lease, left), None
             if record is None:
-                record, error = _launched(tools, pool, lease, left, made, on_written)
+                record, error = _launched(tools, pool, lease, left, created, on_written)
         except _Freed:
             continue
         except PoolFullError as full:
             if left is None or left <= timedelta(0):
-                tools.append(name, [_event(PoolEventName.REFUSED, lease, asked_at, None, full.message)])
+                tools.append(name, [_event(PoolEventName.REFUSED, lease, requested_at, None, full.message)])
                 raise
             tools.runtime.progress.step(f"{full.message}; waiting")
             tools.runtime.clock.sleep(min(_POLL, left))
@@ -107,7 +107,7 @@ def lease_instance(
             tools.runtime.progress.info(lost.message)
             continue
         granted = lease_of(record) or lease
-        tools.append(name, [_event(PoolEventName.LEASED, granted, asked_at, record)])
+        tools.append(name, [_event(PoolEventName.LEASED, granted, requested_at, record)])
         return LeasedInstance(granted, record, error)
 
 
@@ -160,7 +160,7 @@ def _with_lease(tools: PoolTools, pool: Pool, lease: Lease, candidate: Instance)
 
         def back(fresh: Instance) -> Instance:
             free = given_back(fresh, lease.id, now)
-            return drained(free, now) if is_final and free.is_live else free
+            return drained(free, now) if is_final and free.is_active else free
 
         runtime.store.update(record.id, back)
         return None
@@ -187,7 +187,7 @@ def _awaited(tools: PoolTools, lease: Lease, record: Instance, left: timedelta) 
     try:
         waited = wait_for(runtime, [record], Goal.READY, left)
         for error in waited.errors.values():
-            is_ended = not current_record(runtime.store, record).is_live
+            is_ended = not current_record(runtime.store, record).is_active
             raise NotFree(error.message) if is_ended else NotReadyError(error.message, hint="add `--timeout 30m`")
         (record,) = waited.records
         deadline = lease.expires_at + AFTER_LEASE
@@ -207,7 +207,7 @@ def _launched(
     pool: Pool,
     lease: Lease,
     left: timedelta | None,
-    made: list[Instance],
+    created: list[Instance],
     on_written: OnWritten,
 ) -> tuple[Instance, GpuctlError | None]:
     """A new instance that carries the lease from its first record on, and what is not known about it."""
@@ -231,10 +231,10 @@ def _launched(
             raise _Freed(f"an instance of pool `{pool.name}` became idle")
 
     admit = admission(pool, lease.since, Origin.LEASE, nothing_is_free)
-    result = launch(tools, request, admit, left, made, on_written)
+    result = launch(tools, request, admit, left, created, on_written)
     (record,) = result.records
     error = result.errors.get(record.id)
-    if error is not None and (not record.is_live or record.status is Status.STOPPING):
+    if error is not None and (not record.is_active or record.status is Status.STOPPING):
         now = tools.now()
         tools.runtime.store.update(record.id, lambda fresh: ended(fresh, lease.id, now, is_dirty=False))
         raise error
@@ -251,14 +251,14 @@ def _has(record: Instance, lease: Lease) -> bool:
 
 
 def _event(
-    name: PoolEventName, lease: Lease, asked_at: datetime, record: Instance | None, detail: str | None = None
+    name: PoolEventName, lease: Lease, requested_at: datetime, record: Instance | None, detail: str | None = None
 ) -> PoolEvent:
     return PoolEvent(
         at=lease.since,
         event=name,
         lease=lease.id,
         instance=record.id if record else None,
-        asked_at=asked_at,
+        requested_at=requested_at,
         until=lease.expires_at,
         user=lease.user,
         task=lease.task,

@@ -14,8 +14,8 @@ from gpuctl.domain.pools.leasing import (
     AFTER_LEASE,
     NO_WORK,
     Dirty,
+    LeaseWork,
     NotFree,
-    Work,
     ended,
     extended,
     is_idle,
@@ -37,7 +37,7 @@ class ReleaseRequest:
     """How a lease ends. `is_dirty`: the instance must not be used again. `work` is what was done under it."""
 
     is_dirty: bool = False
-    work: Work = NO_WORK
+    work: LeaseWork = NO_WORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def release(
     record, lease = leased_instance(store, lease_id)
     if not lease.is_open:
         return ReleasedLease(lease, record)
-    if not record.is_live and all(present.id != record.id for present in store.snapshot().records):
+    if not record.is_active and all(present.id != record.id for present in store.snapshot().records):
         # In the archive nothing is written any more.
         over = {"released_at": record.terminated_at, "outcome": LeaseOutcome.ENDED}
         return ReleasedLease(lease.model_copy(update=over), record)

@@ -121,7 +121,7 @@ def _close_leases(tools: PoolTools, pool: Pool, records: Sequence[Instance]) -> 
     now, closed = tools.now(), []
     for record in records:
         lease = lease_of(record)
-        if record.is_live or lease is None or record.pool is None or record.pool.pool != pool.name:
+        if record.is_active or lease is None or record.pool is None or record.pool.pool != pool.name:
             continue
         record = tools.runtime.store.update(record.id, partial(_without_lease, lease_id=lease.id, now=now))
         closed += [released_event(over, record, now) for over in (record.pool or Membership(pool="")).leases[-1:]]
@@ -136,8 +136,8 @@ def _without_lease(record: Instance, lease_id: str, now: datetime) -> Instance:
 def _held_back(pool: Pool, actions: Sequence[PoolAction]) -> list[PoolAction]:
     """The plan of a restored state: it may not know of leases and deadlines that were granted since."""
     renewals = [action for action in actions if action.kind is PoolActionKind.RENEW]
-    why = "the state was restored, and not all regions were queried since"
-    return [*renewals, _hold(pool, why)]
+    reason = "the state was restored, and not all regions were queried since"
+    return [*renewals, _hold(pool, reason)]
 
 
 def _within_budgets(tools: PoolTools, pool: Pool, actions: Sequence[PoolAction], state: Snapshot) -> list[PoolAction]:
@@ -167,7 +167,7 @@ def _without_pool(tools: PoolTools, known: set[str]) -> list[Pool]:
     names = {
         record.pool.pool
         for record in tools.runtime.store.snapshot().records
-        if record.is_live and record.pool is not None
+        if record.is_active and record.pool is not None
     }
     return [
         Pool(name=name, user="", status=PoolStatus.DRAINING, created_at=now, updated_at=now)

@@ -23,7 +23,7 @@ class Proposal:
     """
 
     tuned: Tuned
-    held_out: tuple[Score, Score] | None
+    tested: tuple[Score, Score] | None
 
 
 def propose(past: Past) -> Proposal:
@@ -35,16 +35,16 @@ def propose(past: Past) -> Proposal:
         )
     half_s = (past.jobs[0].arrival_s + past.jobs[-1].arrival_s) / 2
     first = [job for job in past.jobs if job.arrival_s < half_s]
-    held_out = None
+    tested = None
     if first and len(first) < len(past.jobs):
         known = [job._replace(duration_s=min(job.duration_s or 0.0, half_s - job.arrival_s)) for job in first]
         policies = [tune(known, past.setup).policy, FALLBACK]
         policy_score, fallback = shadow(past.jobs, policies, past.setup, half_s)
-        held_out = (policy_score, fallback)
-    return Proposal(tune(past.jobs, past.setup), held_out)
+        tested = (policy_score, fallback)
+    return Proposal(tune(past.jobs, past.setup), tested)
 
 
-def put_in_force(tools: PoolTools, name: str, tuned: Tuned) -> Pool:
+def apply_policy(tools: PoolTools, name: str, tuned: Tuned) -> Pool:
     """The pool with that policy as its chosen one; its setting becomes `tuned` unless it is `auto`.
 
     NotFoundError if the pool was deleted in the meantime.

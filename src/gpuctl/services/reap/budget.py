@@ -45,8 +45,8 @@ def counted_while_restored(
     listed = {scope for survey in everywhere.surveys for scope in survey.listed}
     counted = []
     for record in records:
-        if record.is_live and scope_of(record) not in listed and record.is_due(now):
+        if record.is_active and scope_of(record) not in listed and record.is_due(now):
             counted.append(record.with_fields(status=Status.TERMINATED, terminated_at=record.expires_at))
-        elif not record.is_live or scope_of(record) not in listed or machine_of(record, everywhere, state_id):
+        elif not record.is_active or scope_of(record) not in listed or machine_of(record, everywhere, state_id):
             counted.append(record)
     return counted

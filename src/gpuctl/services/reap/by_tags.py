@@ -63,7 +63,7 @@ def terminate_by_tags(
     """
     everywhere = survey_everywhere(runtime, logins_of((), times, places))
     result = TerminatedByTags(problems=[str(problem) for problem in everywhere.problems])
-    for survey, observed in everywhere.machines_of(state_id):
+    for survey, observed in everywhere.instances_of(state_id):
         if ownership(observed.tags).record_id in record_ids:
             scope = Scope(provider=observed.provider, account=observed.account, region=observed.region)
             detail = f"{observed.cloud_id} carries the tags of {ownership(observed.tags).record_id}"

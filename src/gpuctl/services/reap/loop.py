@@ -13,7 +13,7 @@ from gpuctl.services.progress import is_report_due
 from gpuctl.services.reap.by_tags import reap_by_tags
 from gpuctl.services.reap.reaper import ReapOptions, ReapResult, reap, remembered
 from gpuctl.services.runtime import Runtime
-from gpuctl.services.terminate import wait_until_gone
+from gpuctl.services.terminate import wait_until_terminated
 from gpuctl.store.base import State
 from gpuctl.store.lease import Lease, LeaseName, leased
 from gpuctl.store.reaper import ReapTimes
@@ -113,9 +113,9 @@ class ReapLoop:
 
         Returns the error where the state cannot be written, else None.
         """
-        active = [done.record.id for done in result.done if done.terminates and done.record and done.record.is_live]
+        active = [done.record.id for done in result.done if done.terminates and done.record and done.record.is_active]
         try:
-            for key, error in wait_until_gone(runtime, active, _WAIT).errors.items():
+            for key, error in wait_until_terminated(runtime, active, _WAIT).errors.items():
                 result.problems.append(f"{key}: {error.message}")
         except (StateUnusableError, StateLockedError) as error:
             result.problems.append(error.message)

@@ -198,7 +198,7 @@ def _reap_login(
     state = runtime.store.snapshot()
     rules = Rules(state.state_id or "", options.reap_state_ids, options.max_orphans - result.orphans)
     records = [record for record in state.records if record.provider is name and record.account == session.account]
-    survey.ask_by_id([record for record in records if scope_of(record) in scopes], rules)
+    survey.query_by_id([record for record in records if scope_of(record) in scopes], rules)
     actions = plan(records, survey.view, rules, isolated(runtime.progress))
     if state.is_restored:
         actions = confirmed_by_tags(actions, survey.view.now)
@@ -219,7 +219,7 @@ def _reap_login(
 
 def _confirm_guards(runtime: Runtime, session: Session, scopes: Collection[Scope]) -> None:
     """Read back, once for each instance, whether its guard has reported; say of each that has not."""
-    records = [record for record in runtime.store.snapshot().records if scope_of(record) in scopes and record.is_live]
+    records = [record for record in runtime.store.snapshot().records if scope_of(record) in scopes and record.is_active]
     waiting = {record.id for record in unconfirmed(records, session.now)}
     # A failure is left to the next sweep, and to `get --refresh`, which reports it.
     failures = read_back(runtime, [record for record in records if record.id in waiting])

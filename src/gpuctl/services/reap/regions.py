@@ -50,7 +50,7 @@ def regions_to_list(
 
 
 def _needs_listing(record: Instance, now: datetime) -> bool:
-    return record.is_live and (
+    return record.is_active and (
         record.is_due(now) or record.status is Status.STOPPING or record.absent_since is not None
     )
 

@@ -7,11 +7,11 @@ from functools import partial
 
 from gpuctl.domain.instance import Instance, Observed, ProviderName, Scope
 from gpuctl.domain.reconcile.actions import Finder, scope_of
-from gpuctl.domain.reconcile.evidence import is_the_same_machine
+from gpuctl.domain.reconcile.evidence import is_the_same_instance
 from gpuctl.domain.reconcile.recovery import merged, with_deadline_of
 from gpuctl.domain.tags import ownership
 from gpuctl.errors import GpuctlError, StateUnusableError, UnresolvedError, UsageError
-from gpuctl.services.reconcile.adopt import adopted, without_taken_name
+from gpuctl.services.reconcile.adopt import adopted, without_used_name
 from gpuctl.services.reconcile.observe import Survey
 from gpuctl.services.rescue import Rescue
 from gpuctl.services.runtime import Runtime
@@ -49,7 +49,7 @@ class FullSurvey:
     remarks: list[str] = field(default_factory=list)
     failures: list[GpuctlError] = field(default_factory=list)
 
-    def machines_of(self, state_id: str) -> list[tuple[Survey, Observed]]:
+    def instances_of(self, state_id: str) -> list[tuple[Survey, Observed]]:
         """Every instance that exists, names a record of that state and a deadline, and tells its launch."""
         matching = [(survey, observed) for survey in self.surveys for observed in survey.observed if observed.exists]
         return [(survey, observed) for survey, observed in matching if _is_whole(observed, state_id)]
@@ -121,10 +121,10 @@ def merge(runtime: Runtime, everywhere: FullSurvey, state_id: str) -> list[Insta
 
     runtime.store.update_each(list(records), known)
     unknown: dict[str, Instance] = {}
-    for survey, observed in everywhere.machines_of(state_id):
+    for survey, observed in everywhere.instances_of(state_id):
         record = adopted(observed, survey.session.profile, survey.session.now, runtime)
         if record.id not in {**records, **archived, **unknown}:
-            unknown[record.id] = without_taken_name(record, [*records.values(), *unknown.values()])
+            unknown[record.id] = without_used_name(record, [*records.values(), *unknown.values()])
     if unknown:
         runtime.store.add(list(unknown.values()), _refuse_known(unknown))
     if not everywhere.problems:
@@ -183,7 +183,7 @@ def machine_of(record: Instance, everywhere: FullSurvey, state_id: str) -> tuple
     for survey in everywhere.surveys:
         if survey.session.account == record.account and scope_of(record) in survey.listed:
             observed = Finder(survey.view, state_id).listed(record)
-            if observed is not None and observed.exists and is_the_same_machine(record, observed, state_id):
+            if observed is not None and observed.exists and is_the_same_instance(record, observed, state_id):
                 return survey, observed
     return None
 

@@ -69,9 +69,9 @@ def adopted(observed: Observed, profile: str | None, now: datetime, runtime: Run
     return refreshed(note(record, EventName.ADOPTED, now, detail=observed.cloud_id), observed, now)
 
 
-def without_taken_name(record: Instance, present: Iterable[Instance]) -> Instance:
+def without_used_name(record: Instance, present: Iterable[Instance]) -> Instance:
     """The record, without its name if another active instance has it: a name identifies one instance."""
-    is_taken = any(instance.is_live and instance.name == record.name for instance in present)
+    is_taken = any(instance.is_active and instance.name == record.name for instance in present)
     return record.with_fields(name=None) if is_taken else record
 
 

@@ -10,7 +10,7 @@ from gpuctl.domain.reconcile.actions import Action, ActionKind
 from gpuctl.domain.reconcile.deadlines import extended, lacks_granted_deadline
 from gpuctl.errors import GpuctlError, UnresolvedError
 from gpuctl.services.isolation import run_isolated
-from gpuctl.services.reconcile.adopt import adopted, without_taken_name
+from gpuctl.services.reconcile.adopt import adopted, without_used_name
 from gpuctl.services.reconcile.observe import Survey
 from gpuctl.services.reconcile.timers import lacks_timer, with_timer, write_granted_deadline
 from gpuctl.services.runtime import Runtime
@@ -235,7 +235,7 @@ class Applier:
             if action.observed is None:
                 continue
             record = adopted(action.observed, self._survey.session.profile, now, self._runtime)
-            record = without_taken_name(record, self._runtime.store.snapshot().records)
+            record = without_used_name(record, self._runtime.store.snapshot().records)
             try:
                 self._runtime.store.add([record], partial(_refuse_known, record))
             except UnresolvedError as error:
@@ -246,16 +246,16 @@ class Applier:
     def _write(self, batch: Sequence[Action], change: Callable[[Instance, Action], Instance]) -> None:
         """Change the batch's records in one transaction and keep what became of each."""
         by_record = {action.record.id: action for action in batch if action.record is not None}
-        answers = self._runtime.store.update_each(list(by_record), _by_id(by_record, change)) if by_record else {}
+        replies = self._runtime.store.update_each(list(by_record), _by_id(by_record, change)) if by_record else {}
         for action in batch:
-            answer = answers.get(action.record.id) if action.record else None
-            if isinstance(answer, NotDue):
-                waits = replace(action, kind=ActionKind.WAIT, reason=None, detail=answer.message)
+            reply = replies.get(action.record.id) if action.record else None
+            if isinstance(reply, NotDue):
+                waits = replace(action, kind=ActionKind.WAIT, reason=None, detail=reply.message)
                 self._done[id(action)] = ActionResult(waits, action.record)
-            elif isinstance(answer, GpuctlError):
-                self._done[id(action)] = ActionResult(action, action.record, answer.message)
+            elif isinstance(reply, GpuctlError):
+                self._done[id(action)] = ActionResult(action, action.record, reply.message)
             else:
-                self._done[id(action)] = ActionResult(action, answer)
+                self._done[id(action)] = ActionResult(action, reply)
 
     def _on_bug(self, action: Action, trace: str) -> None:
         self._runtime.progress.trace(trace)

@@ -50,14 +50,14 @@ class Survey:
                 self.listed[scope] = self.session.now
                 self.observed += observed
 
-    def ask_by_id(self, records: Iterable[Instance], rules: Rules) -> None:
+    def query_by_id(self, records: Iterable[Instance], rules: Rules) -> None:
         """Query the instance of each record by itself where a complete listing lacked it, or where a listing failed and
         its deadline has passed; a failed query stays open.
 
         Where one has ended and its listing says neither when nor why, query that as well.
         """
         records = list(records)
-        self._ask_why(records)
+        self._query_reason(records)
         unanswered = set[Scope]()
         for record in records_to_query(records, self.view, rules):
             if scope_of(record) in unanswered:
@@ -69,16 +69,16 @@ class Survey:
                     # Each failure may take minutes.
                     unanswered.add(scope_of(record))
 
-    def _ask_why(self, records: Iterable[Instance]) -> None:
+    def _query_reason(self, records: Iterable[Instance]) -> None:
         """Query each instance of which a listing shows only that it has ended: a query by id may find when and why."""
         places = {(observed.region, observed.cloud_id): place for place, observed in enumerate(self.observed)}
         for record in records:
             place = places.get((record.region, record.cloud_id or ""))
-            if place is None or not record.is_live or record.reason is not None:
+            if place is None or not record.is_active or record.reason is not None:
                 continue
             observed = self.observed[place]
-            is_told = observed.ended_at is not None and record.idle is None
-            if observed.exists or observed.end_reason is not None or is_told:
+            is_listed = observed.ended_at is not None and record.idle is None
+            if observed.exists or observed.end_reason is not None or is_listed:
                 continue
             with suppress(GpuctlError):
                 self.observed[place] = self._by_id(record, observed.cloud_id) or observed

@@ -38,7 +38,7 @@ def settle(
     settled = ReconcileResult()
     before = runtime.store.snapshot()
     record_near_deadlines(runtime.store, runtime.clock.now(), before, record_ids)
-    chosen = [record for record in before.records if record.id in record_ids and record.is_live]
+    chosen = [record for record in before.records if record.id in record_ids and record.is_active]
     for (name, account, profile), group in by_login(chosen).items():
         try:
             session = runtime.sessions.of_account(name, account, profile)
@@ -56,7 +56,7 @@ def settle(
         rules = Rules(state_id=state.state_id or "")
         ids = {record.id for record in group}
         fresh = [record for record in state.records if record.id in ids]
-        survey.ask_by_id(fresh, rules)
+        survey.query_by_id(fresh, rules)
         actions = plan_records(fresh, survey.view, rules, isolated(runtime.progress))
         if state.is_restored:
             actions = confirmed_by_tags(actions, survey.view.now)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def lacks_timer(record: Instance, observed: Observed | None) -> bool:
     """Whether it is running without a timer outside your computer."""
-    if not record.is_live or record.status is Status.STOPPING or observed is None:
+    if not record.is_active or record.status is Status.STOPPING or observed is None:
         return False
     # While an instance is being created nothing is changed on it: what was accepted could be preempted by that.
     is_made = observed.state is CloudState.RUNNING and observed.ready is not False

@@ -26,7 +26,7 @@ LISTED_WITHIN = timedelta(minutes=2)
 REACHED_WITHIN = timedelta(minutes=5)
 SEEN_WITHIN = timedelta(minutes=6)
 MOVED_WITHIN = timedelta(minutes=3)
-POLL_EVERY, ASK_EVERY, LOOK_EVERY = timedelta(seconds=1), timedelta(seconds=15), timedelta(seconds=30)
+POLL_EVERY, QUERY_EVERY, LOOK_EVERY = timedelta(seconds=1), timedelta(seconds=15), timedelta(seconds=30)
 _GPUS = "nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader\n"
 _UNIT = "systemctl is-active gpuctl-guard.timer\n"
 
@@ -72,8 +72,8 @@ def timer_running(subject: Subject) -> Check:
 
 def ssh(subject: Subject) -> Check:
     """Whether ssh reaches the instance with the key it was given."""
-    if (why := subject.no_ssh) is not None:
-        return Check("ssh", CheckStatus.SKIPPED, why)
+    if (reason := subject.no_ssh) is not None:
+        return Check("ssh", CheckStatus.SKIPPED, reason)
     started = subject.runtime.clock.elapsed()
     while True:
         waited = subject.runtime.clock.elapsed() - started
@@ -83,7 +83,7 @@ def ssh(subject: Subject) -> Check:
             if waited >= REACHED_WITHIN:
                 subject.ssh_failed = True
                 return Check("ssh", CheckStatus.FAILED, error.message)
-            subject.runtime.clock.sleep(ASK_EVERY)
+            subject.runtime.clock.sleep(QUERY_EVERY)
             continue
         seconds = round(subject.elapsed.total_seconds(), 1)
         if reply.code == 0:
@@ -93,8 +93,8 @@ def ssh(subject: Subject) -> Check:
 
 def gpu(subject: Subject) -> Check:
     """Whether the instance sees the GPUs of its type."""
-    if (why := subject.no_ssh) is not None:
-        return Check("gpu", CheckStatus.SKIPPED, why)
+    if (reason := subject.no_ssh) is not None:
+        return Check("gpu", CheckStatus.SKIPPED, reason)
     reply = subject.means.ask(subject.record, _GPUS)
     return judge_gpu(reply.out.decode(errors="replace"), reply.code, subject.kind)
 
@@ -105,12 +105,12 @@ def replay(subject: Subject) -> Check:
     A second instance is terminated at once.
     """
     record, cloud_id = subject.record, subject.cloud_id
-    again = subject.provider.create(subject.order())
+    may_retry = subject.provider.create(subject.order())
     existing = [observed.cloud_id for observed in subject.provider.find(record.region, record.id) if observed.exists]
-    surplus = sorted({again.cloud_id, *existing} - {cloud_id})
+    surplus = sorted({may_retry.cloud_id, *existing} - {cloud_id})
     if surplus:
         subject.provider.terminate(record.region, surplus)
-    return judge_replay(cloud_id, again.cloud_id, existing)
+    return judge_replay(cloud_id, may_retry.cloud_id, existing)
 
 
 def extension(subject: Subject) -> Check:
@@ -121,9 +121,9 @@ def extension(subject: Subject) -> Check:
     started = subject.runtime.clock.elapsed()
     while True:
         observed = subject.provider.get(moved.region, subject.cloud_id)
-        tags_seen = observed.tags if observed else {}
+        observed_tags = observed.tags if observed else {}
         safeguards = _safeguards(subject)
-        check = judge_extend(before.expires_at, moved.expires_at, tags_seen, safeguards, had_timer=had_timer)
+        check = judge_extend(before.expires_at, moved.expires_at, observed_tags, safeguards, had_timer=had_timer)
         # The guard reads the tag once a minute, and its console shows the old deadline until then.
         if check.status is CheckStatus.OK or subject.runtime.clock.elapsed() - started >= MOVED_WITHIN:
             return check

@@ -17,7 +17,7 @@ from gpuctl.services.launch.provision import ProvisionResult, start, wait_until_
 from gpuctl.services.runtime import Runtime
 from gpuctl.services.selftest import checks
 from gpuctl.services.selftest.subject import SelftestTools, Subject
-from gpuctl.services.terminate import end, wait_until_gone
+from gpuctl.services.terminate import end, wait_until_terminated
 
 GONE_WITHIN = timedelta(minutes=10)
 LEFT_WITHIN, LEFT_EVERY = timedelta(minutes=3), timedelta(seconds=20)
@@ -148,23 +148,23 @@ class _Runner:
     def _create(self) -> tuple[ProvisionResult, Subject | None]:
         self._runtime.progress.step("selftest: create")
         started = self._runtime.clock.elapsed()
-        result = start(self._prepared, self._runtime, self._on_written, None, agree=self._agree, made=self._made)
-        took = self._runtime.clock.elapsed() - started
+        result = start(self._prepared, self._runtime, self._on_written, None, agree=self._agree, created=self._made)
+        duration = self._runtime.clock.elapsed() - started
         record = result.records[0]
         self._report.record = record
         observed = _create_figures(record)
         if record.cloud_id is None or record.status not in _STARTED:
             error = result.errors.get(record.id) or UnresolvedError(f"{record.id} is {record.status}")
-            self._refused(error, observed, took)
+            self._refused(error, observed, duration)
             return result, None
         text = f"accepted for {record.instance_type} in {record.region}"
-        self._report.checks.append(Check("create", _OK, text, observed, _seconds(took)))
+        self._report.checks.append(Check("create", _OK, text, observed, _seconds(duration)))
         return result, self._subject(self._runtime.clock.elapsed())
 
-    def _refused(self, error: GpuctlError, observed: Mapping[str, Figure], took: timedelta | None) -> None:
+    def _refused(self, error: GpuctlError, observed: Mapping[str, Figure], duration: timedelta | None) -> None:
         self._report.refusal = error
         figures = {**observed, **_codes(error)}
-        seconds = None if took is None else _seconds(took)
+        seconds = None if duration is None else _seconds(duration)
         self._report.checks.append(Check("create", CheckStatus.FAILED, error.message, figures, seconds))
 
     def _subject(self, created_at: timedelta) -> Subject:
@@ -189,8 +189,8 @@ class _Runner:
         before = self._report.record
         try:
             ended = end(self._runtime, [record_id], Reason.USER)
-            if any(record.is_live for record in ended.records):
-                ended = wait_until_gone(self._runtime, [record_id], GONE_WITHIN)
+            if any(record.is_active for record in ended.records):
+                ended = wait_until_terminated(self._runtime, [record_id], GONE_WITHIN)
         except (StateUnusableError, StateLockedError) as error:
             # Without the state, only the provider can still be requested to terminate it.
             raise unwritten(error, [before] if before else [], self._runtime) from error
@@ -216,7 +216,7 @@ class _Runner:
         needed = {
             instance.ssh_from
             for instance in snapshot.records
-            if instance.is_live and scope_of(instance) == scope_of(record) and instance.ssh_from is not None
+            if instance.is_active and scope_of(instance) == scope_of(record) and instance.ssh_from is not None
         }
         subject.provider.close_ingress(record.region, snapshot.state_id or "", needed)
         return record.ssh_from in needed
@@ -245,8 +245,8 @@ def _if_active(subject: Subject, name: str, check: Callable[[Subject], Check]) -
     record = subject.record
     if record.status in _STARTED:
         return check(subject)
-    why = f" ({record.reason})" if record.reason else ""
-    return Check(name, CheckStatus.UNKNOWN, f"the instance is {record.status}{why}")
+    reason = f" ({record.reason})" if record.reason else ""
+    return Check(name, CheckStatus.UNKNOWN, f"the instance is {record.status}{reason}")
 
 
 def _request_state(record: Instance) -> str:

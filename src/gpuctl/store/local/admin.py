@@ -14,7 +14,7 @@ from gpuctl.store.admin import Content, Description
 from gpuctl.store.kind import StateKind
 from gpuctl.store.local import backups
 from gpuctl.store.local.archive import Archive
-from gpuctl.store.local.format import FORMAT, TABLE, Header, Tables, decode, encode
+from gpuctl.store.local.format import FORMAT, TABLE, FileHeader, Tables, decode, encode
 from gpuctl.store.local.lock import Lock, LockContent
 from gpuctl.store.local.pools import TABLE as POOLS
 from gpuctl.store.local.pools import LocalPools, read_pool
@@ -73,7 +73,7 @@ class LocalAdmin:
             if stored is None:
                 remembered = self._lock.remembered(lock)
                 state_id = self._wanted_id or (remembered.state_id if remembered else new_state_id(os.urandom(16)))
-                self._write(lock, Header(state_id, self._kind, 0), {})
+                self._write(lock, FileHeader(state_id, self._kind, 0), {})
         return self.describe()
 
     def content(self) -> Content:
@@ -105,7 +105,7 @@ class LocalAdmin:
         with self._changing() as (lock, stored):
             if serial != (stored[0].serial if stored else 0):
                 raise changed_meanwhile(str(self._path))
-            header, tables = stored or (Header(state_id, self._kind, 0), {})
+            header, tables = stored or (FileHeader(state_id, self._kind, 0), {})
             filling = replace(header, state_id=state_id, moved_to=None, incoming_from=source)
             self._write(lock, filling, tables)
 
@@ -149,29 +149,29 @@ class LocalAdmin:
             return True
 
     @contextmanager
-    def _changing(self) -> Iterator[tuple[int, tuple[Header, Tables] | None]]:
+    def _changing(self) -> Iterator[tuple[int, tuple[FileHeader, Tables] | None]]:
         with translated(self._path, "written"):
             private_folder(self._path.parent)
             with self._lock.hold() as lock:
                 yield lock, self._read(lock)
 
-    def _write(self, lock: int, header: Header, tables: Tables) -> None:
+    def _write(self, lock: int, header: FileHeader, tables: Tables) -> None:
         """Replace the file, keeping a backup of the old one."""
-        born = LockContent(header.state_id, True, header.serial + 1)
+        is_created = LockContent(header.state_id, True, header.serial + 1)
         if header.serial:
             backups.back_up(self._path, self._clock.now())
         else:
-            self._lock.remember(lock, LockContent(header.state_id, is_born=False))
+            self._lock.remember(lock, LockContent(header.state_id, is_created=False))
         content = encode(replace(header, serial=header.serial + 1), tables)
         write_whole(self._disk, self._path, content, self._lock.require_held)
-        self._lock.remember(lock, born)
+        self._lock.remember(lock, is_created)
 
-    def _read(self, lock: int | None = None) -> tuple[Header, Tables] | None:
+    def _read(self, lock: int | None = None) -> tuple[FileHeader, Tables] | None:
         try:
             header, tables = decode(self._path.read_bytes())
         except FileNotFoundError:
             remembered = self._lock.remembered(lock)
-            if remembered is not None and remembered.is_born:
+            if remembered is not None and remembered.is_created:
                 raise unusable(self._path, "is missing", StateFault.MISSING) from None
             return None
         refuse_other_kind(header, self._kind, str(self._path))

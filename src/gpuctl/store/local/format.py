@@ -25,13 +25,13 @@ Tables = dict[str, dict[str, Any]]
 class UnreadableState(Exception):
     """The bytes are no state of ours that this gpuctl can read; the text completes `the state PATH ...`."""
 
-    def __init__(self, why: str, fault: StateFault = StateFault.DAMAGED) -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, fault: StateFault = StateFault.DAMAGED) -> None:
+        super().__init__(reason)
         self.fault = fault
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class FileHeader:
     """The header of the state file. `is_restored`: an older state was restored, and providers know more than it does.
 
     `computers` are the IDs of those on which it was written, the newest last. `moved_to` is where the state went,
@@ -46,14 +46,14 @@ class Header:
     moved_to: str | None = None
     incoming_from: str | None = None
 
-    def written_on(self, computer: str | None) -> "Header":
+    def written_on(self, computer: str | None) -> "FileHeader":
         """The header that a write on that computer makes; None where the computer has no ID."""
         if computer is None or computer in self.computers:
             return self
         return replace(self, computers=(*self.computers, computer)[-MOST_COMPUTERS:])
 
 
-def encode(header: Header, tables: Mapping[str, Any]) -> bytes:
+def encode(header: FileHeader, tables: Mapping[str, Any]) -> bytes:
     """The file's bytes for these tables."""
     head = {
         "format": FORMAT,
@@ -71,7 +71,7 @@ def encode(header: Header, tables: Mapping[str, Any]) -> bytes:
     return text.replace(_BLANK, _digest(text), 1)
 
 
-def decode(raw: bytes) -> tuple[Header, Tables]:
+def decode(raw: bytes) -> tuple[FileHeader, Tables]:
     """The header and the tables in these bytes. Unreadable, saying why, for anything that is not exactly a state."""
     if not raw.strip():
         raise UnreadableState("is empty")
@@ -100,11 +100,11 @@ def _head(document: Any) -> Mapping[str, Any]:
     return head
 
 
-def _checked(head: Mapping[str, Any]) -> Header:
+def _checked(head: Mapping[str, Any]) -> FileHeader:
     # Only a gpuctl with a bug could have written a wrong header under a right checksum.
     try:
         computers = tuple(str(computer) for computer in head.get("computers", ()))
-        header = Header(
+        header = FileHeader(
             str(head["stateId"]),
             StateKind(head["kind"]),
             int(head["serial"]),

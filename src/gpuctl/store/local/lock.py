@@ -29,7 +29,7 @@ class LockContent:
     """The content of the lock file: the state's ID, whether the state file ever existed, and its newest serial."""
 
     state_id: str
-    is_born: bool
+    is_created: bool
     serial: int = 0
 
 
@@ -101,7 +101,7 @@ class Lock:
     @staticmethod
     def remember(descriptor: int, state: LockContent) -> None:
         """Write the state's id down, durably. The lock must be held."""
-        phase = "born" if state.is_born else "new"
+        phase = "born" if state.is_created else "new"
         line = f"{state.state_id} {phase}".ljust(_ID_WIDTH - 1) + f"\nserial {state.serial:016}\n"
         os.pwrite(descriptor, line.encode(), 0)
         sync(descriptor)

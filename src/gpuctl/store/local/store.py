@@ -16,7 +16,7 @@ from gpuctl.store.base import Change, Guard, Snapshot
 from gpuctl.store.kind import StateKind
 from gpuctl.store.local import backups
 from gpuctl.store.local.archive import Archive
-from gpuctl.store.local.format import TABLE, Header, Tables, UnreadableState, decode, encode
+from gpuctl.store.local.format import TABLE, FileHeader, Tables, UnreadableState, decode, encode
 from gpuctl.store.local.lock import Lock, LockContent
 from gpuctl.store.local.promises import refuse_unwritable
 from gpuctl.store.local.record import instance
@@ -59,7 +59,7 @@ class LocalStore:
         if self._state_id is None:
             with self._translated("read"):
                 remembered = self._lock.remembered()
-            self._state_id = remembered.state_id if remembered and remembered.is_born else None
+            self._state_id = remembered.state_id if remembered and remembered.is_created else None
         return self._state_id
 
     def check_writable(self) -> None:
@@ -96,12 +96,12 @@ class LocalStore:
 
     def update(self, record_id: str, change: Change, guard: Guard | None = None) -> Instance:
         with self.transaction(may_create=False) as transaction:
-            answer = transaction.change(record_id, change)
-            if isinstance(answer, GpuctlError):
-                raise answer
+            reply = transaction.change(record_id, change)
+            if isinstance(reply, GpuctlError):
+                raise reply
             if guard is not None:
                 guard(transaction.records())
-            return answer
+            return reply
 
     def update_each(self, record_ids: Sequence[str], change: Change) -> Mapping[str, Instance | GpuctlError]:
         if not record_ids:
@@ -159,10 +159,10 @@ class LocalStore:
             header, tables = decode(Path(name).read_bytes())
             snapshot = self._snapshot(header, tables)
         except (OSError, UnreadableState) as error:
-            why = error.strerror if isinstance(error, OSError) else error
+            reason = error.strerror if isinstance(error, OSError) else error
             newest = backups.list_backups(self._path)[:3]
             raise StateUnusableError(
-                f"the backup `{name}` cannot be used: {why}",
+                f"the backup `{name}` cannot be used: {reason}",
                 hint=f"the newest backups: {', '.join(map(str, newest))}" if newest else None,
                 fault=StateFault.DAMAGED,
             ) from None
@@ -176,7 +176,7 @@ class LocalStore:
                 self._require_unusable(lock)
                 aside = self._save_previous()
                 remembered = self._lock.remembered(lock)
-                header = Header(state_id, self._kind, remembered.serial + 1 if remembered else 1, is_restored=True)
+                header = FileHeader(state_id, self._kind, remembered.serial + 1 if remembered else 1, is_restored=True)
                 header = header.written_on(self._computer)
                 table = {record.id: record.model_dump(mode="json") for record in records}
                 self._lock.remember(lock, LockContent(state_id, True, header.serial))
@@ -194,7 +194,7 @@ class LocalStore:
                 private_folder(self._path.parent)
             elif self._read() is None:
                 # Nothing to change, and nothing is made for it.
-                yield Transaction(Header(self._wanted_id or "", self._kind, 0), StateStorage({}))
+                yield Transaction(FileHeader(self._wanted_id or "", self._kind, 0), StateStorage({}))
                 return
             with self._lock.hold() as lock:
                 header, tables = self._read(lock) or (self._new_header(lock), {})
@@ -206,7 +206,7 @@ class LocalStore:
                     self._remember(lock, transaction.header)
                     self.has_written = True
 
-    def _is_elsewhere(self, header: Header) -> bool:
+    def _is_elsewhere(self, header: FileHeader) -> bool:
         """Whether the state was only ever written on other computers: it was copied here, or moved."""
         return self._computer is not None and bool(header.computers) and self._computer not in header.computers
 
@@ -225,28 +225,28 @@ class LocalStore:
         finally:
             self.has_written, self._lock.patience = has_written, patience
 
-    def _new_header(self, lock: int) -> Header:
+    def _new_header(self, lock: int) -> FileHeader:
         remembered = self._lock.remembered(lock)
         state_id = self._wanted_id or (remembered.state_id if remembered else new_state_id(os.urandom(16)))
-        self._lock.remember(lock, LockContent(state_id, is_born=False))
+        self._lock.remember(lock, LockContent(state_id, is_created=False))
         self._disk.sync_folder(self._path.parent)
-        return Header(state_id, self._kind, 0)
+        return FileHeader(state_id, self._kind, 0)
 
-    def _remember(self, lock: int, header: Header) -> None:
+    def _remember(self, lock: int, header: FileHeader) -> None:
         self._state_id = header.state_id
         remembered = self._lock.remembered(lock)
-        if remembered is None or (remembered.state_id, remembered.is_born) != (header.state_id, True):
+        if remembered is None or (remembered.state_id, remembered.is_created) != (header.state_id, True):
             self._lock.remember(lock, LockContent(header.state_id, True, header.serial + 1))
         else:
             self._lock.remember_serial(lock, header.serial + 1)
 
-    def _read(self, lock: int | None = None) -> tuple[Header, Tables] | None:
+    def _read(self, lock: int | None = None) -> tuple[FileHeader, Tables] | None:
         """The state on the disk, verified; None if there never was one. `lock` is the content of the held lock."""
         remembered = self._lock.remembered(lock)
         try:
             raw = self._path.read_bytes()
         except FileNotFoundError:
-            if remembered is not None and remembered.is_born:
+            if remembered is not None and remembered.is_created:
                 raise unusable(self._path, "is missing", StateFault.MISSING) from None
             if lock is None and remembered is None:
                 self._lock.require_readable()
@@ -288,7 +288,7 @@ class LocalStore:
             return None
         return str(aside)
 
-    def _snapshot(self, header: Header, tables: Tables) -> Snapshot:
+    def _snapshot(self, header: FileHeader, tables: Tables) -> Snapshot:
         records = tuple(instance(table) for table in tables.get(TABLE, {}).values())
         return Snapshot(header.state_id, header.serial, records, header.is_restored, header.moved_to)
 

@@ -12,7 +12,7 @@ from tinydb.table import Table
 
 from gpuctl.files import Disk, remove_stale, write_whole
 from gpuctl.store.local import backups
-from gpuctl.store.local.format import TABLE, Header, Tables, encode
+from gpuctl.store.local.format import TABLE, FileHeader, Tables, encode
 
 
 class Records(Table):
@@ -36,7 +36,7 @@ class StateStorage(Storage):
         self._tables, self._is_changed = data, True
 
     def commit(
-        self, path: Path, header: Header, disk: Disk, now: datetime, check: Callable[[], None] = lambda: None
+        self, path: Path, header: FileHeader, disk: Disk, now: datetime, check: Callable[[], None] = lambda: None
     ) -> bool:
         """Replace the file by what the transaction left, keeping a backup of the old one; whether that was needed.
 

@@ -9,7 +9,7 @@ from tinydb.table import Document
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import GpuctlError, NotFoundError
 from gpuctl.store.base import Change
-from gpuctl.store.local.format import TABLE, Header
+from gpuctl.store.local.format import TABLE, FileHeader
 from gpuctl.store.local.record import instance
 from gpuctl.store.local.tinydb import StateStorage, records_of
 
@@ -17,7 +17,7 @@ from gpuctl.store.local.tinydb import StateStorage, records_of
 class Transaction:
     """The state under the lock."""
 
-    def __init__(self, header: Header, storage: StateStorage) -> None:
+    def __init__(self, header: FileHeader, storage: StateStorage) -> None:
         self.header = header
         self.storage = storage
         # TinyDB's own annotations know only numbers as document ids; ours are text.

@@ -8,10 +8,10 @@ from gpuctl.errors import StateFault, StateUnusableError
 from gpuctl.files import disk_hint
 from gpuctl.store.kind import StateKind
 from gpuctl.store.local import backups
-from gpuctl.store.local.format import Header, Tables, UnreadableState, decode
+from gpuctl.store.local.format import FileHeader, Tables, UnreadableState, decode
 
 
-def verified(path: Path, raw: bytes, kind: StateKind, ids: dict[str, str | None]) -> tuple[Header, Tables]:
+def verified(path: Path, raw: bytes, kind: StateKind, ids: dict[str, str | None]) -> tuple[FileHeader, Tables]:
     """The content of the state file. `ids` maps the source of each ID that the state must have to that ID, if any.
 
     Unreadable where the bytes are no state, StateUnusableError where it is another one than is meant.
@@ -28,7 +28,7 @@ def verified(path: Path, raw: bytes, kind: StateKind, ids: dict[str, str | None]
     return header, tables
 
 
-def refuse_other_kind(header: Header, kind: StateKind, name: str) -> None:
+def refuse_other_kind(header: FileHeader, kind: StateKind, name: str) -> None:
     """Raise StateUnusableError where the sandbox's records would mix with real ones."""
     if header.kind is not kind:
         is_sandbox = header.kind is StateKind.SANDBOX
@@ -40,13 +40,13 @@ def refuse_other_kind(header: Header, kind: StateKind, name: str) -> None:
         )
 
 
-def unusable(path: Path, why: str, fault: StateFault) -> StateUnusableError:
+def unusable(path: Path, reason: str, fault: StateFault) -> StateUnusableError:
     """The error for a state that is missing or damaged, with its newest backups."""
     newest = backups.list_backups(path)[:3]
     named = f"; the newest backups: {', '.join(map(str, newest))}" if newest else "; there is no backup"
     command = "install a newer gpuctl" if fault is StateFault.NEWER else "gpuctl recover"
     return StateUnusableError(
-        f"the state `{path}` {why}; the file was not changed", hint=f"{command}{named}", fault=fault
+        f"the state `{path}` {reason}; the file was not changed", hint=f"{command}{named}", fault=fault
     )
 
 

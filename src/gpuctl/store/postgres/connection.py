@@ -30,7 +30,7 @@ Statement = tuple[str, Sequence[Any]]
 Rows = list[tuple[Any, ...]]
 
 
-class Connection:
+class PostgresConnection:
     """Sends statements; each call is one round trip. Making one connects to nothing.
 
     Threads take turns; a process that was forked opens a connection of its own.
@@ -71,12 +71,12 @@ class Connection:
                     is_last = True
 
     @contextmanager
-    def transaction(self, isolation: str = "READ COMMITTED") -> Iterator["Transaction"]:
+    def transaction(self, isolation: str = "READ COMMITTED") -> Iterator["PostgresTransaction"]:
         """A transaction, committed at the end unless it was refused. LostReplyError where its outcome is unknown."""
         with self._lock:
             try:
                 connection = self._open(self.patience + WRITE_MARGIN)
-                transaction = Transaction(connection, isolation, connection.longest_silence - WRITE_MARGIN)
+                transaction = PostgresTransaction(connection, isolation, connection.longest_silence - WRITE_MARGIN)
                 yield transaction
                 transaction.finish()
                 self._is_silent = False
@@ -160,7 +160,7 @@ class Connection:
             self._closing()
 
 
-class Transaction:
+class PostgresTransaction:
     """The statements of one transaction. The first ones are sent together with its beginning."""
 
     def __init__(self, connection: "psycopg.Connection[Any]", isolation: str, patience: timedelta) -> None:

@@ -10,7 +10,7 @@ from gpuctl.clock import Clock
 from gpuctl.domain.instance import Instance
 from gpuctl.errors import GpuctlError
 from gpuctl.store.postgres import statements as sql
-from gpuctl.store.postgres.connection import Connection, Rows, Statement
+from gpuctl.store.postgres.connection import PostgresConnection, Rows, Statement
 from gpuctl.store.postgres.errors import CREATED_MEANWHILE, LOST_RACE, NO_TABLE, statement_failed
 from gpuctl.store.postgres.schema import NAMES, TABLES, script
 from gpuctl.store.shared.engine import Contents, Document, DocumentKind, Fence, Header, Row, Write
@@ -27,7 +27,7 @@ class PostgresEngine:
 
     largest_write = 5_000
 
-    def __init__(self, connection: Connection, clock: Clock) -> None:
+    def __init__(self, connection: PostgresConnection, clock: Clock) -> None:
         self._connection = connection
         self._clock = clock
 

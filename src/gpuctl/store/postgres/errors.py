@@ -19,7 +19,7 @@ LOST_RACE = frozenset({"40001", "40P01", "23505"})
 CREATED_MEANWHILE = LOST_RACE | {"42P07", "42710"}
 NO_TABLE = frozenset({"42P01", "3F000"})
 _CONNECTION_LOST = ("08", "57P0", "25P03")
-_NO_ROOM = re.compile(r"too many (connections|clients)|remaining connection slots|connection limit", re.IGNORECASE)
+_NO_SPACE = re.compile(r"too many (connections|clients)|remaining connection slots|connection limit", re.IGNORECASE)
 _NO_ACCESS = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|role \".*\" (does not exist|is not permitted)"
     r"|permission denied|certificate",
@@ -44,7 +44,7 @@ def connecting_failed(error: psycopg.Error, location: str, host: str) -> GpuctlE
             f"`{host}` offers no TLS, and a state is not sent to another computer in plain text: {text}",
             hint="enable TLS on the server; to do without, set GPUCTL_STATE_PLAINTEXT=1 and add `sslmode=disable`",
         )
-    if _NO_ROOM.search(text):
+    if _NO_SPACE.search(text):
         return StateUnreachableError(
             f"`{host}` has no connection left for the state `{location}`: {text}", hint="run the command again"
         )

@@ -9,7 +9,7 @@ from gpuctl.domain.instance import Instance
 from gpuctl.errors import StateFault, StateUnusableError
 from gpuctl.store.admin import Content, Description
 from gpuctl.store.kind import StateKind
-from gpuctl.store.known import Known, KnownStates
+from gpuctl.store.known_states import KnownState, KnownStates
 from gpuctl.store.moves import changed_meanwhile
 from gpuctl.store.reaper import ReaperMemory
 from gpuctl.store.shared.bodies import every_record, readable
@@ -81,9 +81,9 @@ class SharedAdmin:
         elif header.state_id is None:
             state_id = self._wanted_id or new_state_id(os.urandom(16))
             self._check(header)
-            born = replace(header, state_id=state_id, is_claimed=self._wanted_id is not None)
+            is_created = replace(header, state_id=state_id, is_claimed=self._wanted_id is not None)
             # Whoever was first decides.
-            self._engine.commit(Write(header.serial, born))
+            self._engine.commit(Write(header.serial, is_created))
         description = self.describe()
         if self._wanted_id is not None and description.state_id != self._wanted_id:
             raise StateUnusableError(
@@ -152,7 +152,7 @@ class SharedAdmin:
         if self._header().incoming_from is not None:
             self._changed(finished)
         header = self._header()
-        self._known.save(self._engine.location, Known(content.state_id, header.serial))
+        self._known.save(self._engine.location, KnownState(content.state_id, header.serial))
 
     def mark_moved(self, to: str, serial: int) -> bool:
         header = self._header()

@@ -91,8 +91,8 @@ class SharedReaperMemory:
             if self._engine.put_document(DocumentKind.REAPER, _MEMORY, new, version, fence):
                 return True
             if fence is not None:
-                held = self._engine.document(DocumentKind.LEASE, fence.name)
-                if held is None or held.fence != fence.version:
+                current = self._engine.document(DocumentKind.LEASE, fence.name)
+                if current is None or current.fence != fence.version:
                     return False
         raise StateUnusableError(
             f"other processes kept writing to `{self._location()}`", hint="only one reaper should run at a time"

@@ -14,7 +14,7 @@ from gpuctl.domain.instance import Instance
 from gpuctl.errors import GpuctlError, NotFoundError, StateLockedError, StateUnusableError, UsageError
 from gpuctl.store.base import Change, Guard, Snapshot
 from gpuctl.store.kind import StateKind
-from gpuctl.store.known import Known, KnownStates
+from gpuctl.store.known_states import KnownState, KnownStates
 from gpuctl.store.moves import refuse_moved
 from gpuctl.store.shared.bodies import ended_at, every_record, readable
 from gpuctl.store.shared.engine import ARCHIVING, Contents, Engine, Header, Write
@@ -91,10 +91,10 @@ class SharedRecords:
 
     def update(self, record_id: str, change: Change, guard: Guard | None = None) -> Instance:
         if guard is None:
-            answer = self.update_each([record_id], change)[record_id]
-            if isinstance(answer, GpuctlError):
-                raise answer
-            return answer
+            reply = self.update_each([record_id], change)[record_id]
+            if isinstance(reply, GpuctlError):
+                raise reply
+            return reply
 
         def write(contents: Contents) -> tuple[Write | None, Instance]:
             present = every_record(contents, self.location)
@@ -112,26 +112,26 @@ class SharedRecords:
 
     def update_each(self, record_ids: Sequence[str], change: Change) -> Mapping[str, Instance | GpuctlError]:
         ids, size = list(dict.fromkeys(record_ids)), self._engine.largest_write
-        answers: dict[str, Instance | GpuctlError] = {}
+        replies: dict[str, Instance | GpuctlError] = {}
         for first in range(0, len(ids), size):
-            answers |= self._changed(ids[first : first + size], change)
-        return answers
+            replies |= self._changed(ids[first : first + size], change)
+        return replies
 
     def _changed(self, ids: Sequence[str], change: Change) -> dict[str, Instance | GpuctlError]:
         def write(contents: Contents) -> tuple[Write | None, dict[str, Instance | GpuctlError]]:
             present = every_record(contents, self.location)
-            answers: dict[str, Instance | GpuctlError] = {}
+            replies: dict[str, Instance | GpuctlError] = {}
             for record_id in ids:
                 try:
-                    answers[record_id] = change(present[record_id]) if record_id in present else _not_found()
+                    replies[record_id] = change(present[record_id]) if record_id in present else _not_found()
                 except GpuctlError as error:
-                    answers[record_id] = error
+                    replies[record_id] = error
             changed = {
                 key: (contents.rows[key].version, record)
-                for key, record in answers.items()
+                for key, record in replies.items()
                 if isinstance(record, Instance) and record != present[key]
             }
-            return Write(change=changed) if changed else None, answers
+            return Write(change=changed) if changed else None, replies
 
         return self._written(lambda: self._engine.fetch(ids), write)
 
@@ -214,7 +214,7 @@ class SharedRecords:
             if not self._engine.commit(Write(serial, change=change)):
                 raise _busy(self.location)
             serial += 1
-        self._known.save(self.location, Known(state_id, serial))
+        self._known.save(self.location, KnownState(state_id, serial))
         self.has_written = True
         return None
 
@@ -240,7 +240,7 @@ class SharedRecords:
             self._clock.sleep(timedelta(seconds=random.uniform(0, pause_s)))
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-    def _usable(self, header: Header | None, known: Known | None, *, is_written: bool = False) -> Header:
+    def _usable(self, header: Header | None, known: KnownState | None, *, is_written: bool = False) -> Header:
         """The header of a state that may be used. StateUnusableError otherwise."""
         if header is None:
             raise lost(self.location, known.state_id) if known else not_initialized(self.location)
@@ -257,14 +257,14 @@ class SharedRecords:
             header, state_id=header.state_id or self._wanted_id or new_state_id(os.urandom(16)), is_claimed=True
         )
 
-    def _remember(self, header: Header, known: Known | None) -> None:
+    def _remember(self, header: Header, known: KnownState | None) -> None:
         if header.state_id is None or not header.is_claimed:
             return
         if known is None or known.state_id != header.state_id or known.serial < header.serial:
-            self._known.save(self.location, Known(header.state_id, header.serial))
+            self._known.save(self.location, KnownState(header.state_id, header.serial))
 
 
-def _is_restored(header: Header, known: Known | None) -> bool:
+def _is_restored(header: Header, known: KnownState | None) -> bool:
     # A serial before the newest one that was seen: the engine was put back to an earlier time.
     return header.is_restored or (known is not None and header.serial < known.serial)
 

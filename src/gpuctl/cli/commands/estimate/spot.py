@@ -12,7 +12,7 @@ from gpuctl.cli.render.result import Result
 from gpuctl.cli.render.tables import right, table
 from gpuctl.documents.offers import replay_shape
 from gpuctl.domain.duration import as_typed, exact
-from gpuctl.domain.market.spot_replay import Job, SpotRun, replay
+from gpuctl.domain.market.spot_replay import SpotRun, TimedJob, replay
 from gpuctl.domain.market.spot_trace import Trace, parse_trace
 from gpuctl.errors import UsageError
 
@@ -53,7 +53,7 @@ def replay_result(options: Replay) -> Result:
                 f"--start {start_s:g} is not in the trace, which ends at {trace.end_s:g} s",
                 hint="add an earlier `--start`",
             )
-    job = Job(options.work, options.finish_by, options.is_checkpointed, float(options.spot_share), options.restart)
+    job = TimedJob(options.work, options.finish_by, options.is_checkpointed, float(options.spot_share), options.restart)
     starts = options.starts or _even_starts(trace, options.finish_by.total_seconds())
     runs = [replay(trace, job, start_s) for start_s in starts]
     return Result(
@@ -106,9 +106,9 @@ def _table(runs: Sequence[SpotRun]) -> "Table":
 
 def _footer(runs: Sequence[SpotRun], trace: Trace) -> list[str]:
     more = [f"and {len(runs) - _SHOWN} more: add `-o json`"] if len(runs) > _SHOWN else []
-    late = sum(run.is_late for run in runs)
+    overdue = sum(run.is_late for run in runs)
     mean = (
         f"mean of {counted(len(runs), 'start')} over {counted(len(trace.zones), 'zone')}: {_mean_cost(runs):.3f} of "
-        f"the cost on-demand, start-up included; {late} late"
+        f"the cost on-demand, start-up included; {overdue} late"
     )
     return [*more, mean]

@@ -25,7 +25,7 @@ gpuctl events --id train-7
 gpuctl events --follow
 gpuctl events --follow -o json | jq -r 'select(.event == "instance:ready") | .instance.publicIp'"""
 
-_LOOK_EVERY = timedelta(seconds=1)
+_POLL_EVERY = timedelta(seconds=1)
 _INSTANCE_WIDTH = 17  # as wide as an id
 
 
@@ -62,7 +62,7 @@ def _follow(context: Context, follower: Follower, past: Sequence[Event], only: s
     write_events = _writer(context)
     write_events(past)
     while True:
-        context.clock.sleep(_LOOK_EVERY)
+        context.clock.sleep(_POLL_EVERY)
         write_events(_events_of(follower.new_events(), only))
 
 

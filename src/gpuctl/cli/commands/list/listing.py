@@ -28,7 +28,7 @@ class Listing:
     def records(self, now: datetime, keeping: Collection[str] = ()) -> list[Instance]:
         """The selected instances, newest first; terminated ones only if all are requested or they are to be shown."""
         every = all_records(self.context.wiring.store, with_archived=self.with_ended, note=self.note)
-        wanted = [record for record in every if self.with_ended or record.is_live or record.id in keeping]
+        wanted = [record for record in every if self.with_ended or record.is_active or record.id in keeping]
         return [record for record in wanted if self.selection.matches(record, now)]
 
     def refreshed(self) -> Mapping[str, GpuctlError]:

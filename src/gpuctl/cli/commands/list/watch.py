@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 # A cloud counts the questions of a whole account; a person who looks on must not use them up.
-ASK_EVERY = timedelta(seconds=15)
+QUERY_EVERY = timedelta(seconds=15)
 
 
 def watch(listing: Listing, interval: timedelta, *, refresh: bool) -> Result | None:
@@ -33,10 +33,10 @@ def watch(listing: Listing, interval: timedelta, *, refresh: bool) -> Result | N
             _stream(listing, interval, refresh=refresh)
         return None
     _refuse_unwatchable(listing)
-    live = _LiveTable(listing, interval)
+    table = _LiveTable(listing, interval)
     with until_ctrl_c(), context.progress.paused(), suppress(OSError):
-        live.run(refresh=refresh)
-    return listing.result({}, live.shown)
+        table.run(refresh=refresh)
+    return listing.result({}, table.shown)
 
 
 def _refuse_unwatchable(listing: Listing) -> None:
@@ -55,7 +55,7 @@ class _Refresher:
 
     def __init__(self, listing: Listing, interval: timedelta, *, wanted: bool) -> None:
         self._listing = listing
-        self._every = max(interval, ASK_EVERY)
+        self._every = max(interval, QUERY_EVERY)
         self._wanted = wanted
         self._next = listing.context.clock.elapsed()
         self._refreshed_at: timedelta | None = None

@@ -65,7 +65,7 @@ def delete(
     refuse_leased(tools, pool, is_forced=force)
     active = members(context.wiring.store.snapshot().records, name)
     question = f"Delete pool `{name}` and terminate {counted(len(active), 'instance')}?"
-    if active and not yes and context.may_ask and not context.confirm(question):
+    if active and not yes and context.may_prompt and not context.confirm(question):
         raise UsageError("nothing was deleted")
     deleted = delete_pool(tools, name, is_forced=force)
     now = context.clock.now()

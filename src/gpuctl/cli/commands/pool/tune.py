@@ -17,7 +17,7 @@ from gpuctl.documents.pools import score_shape
 from gpuctl.domain.pools.tune import Score
 from gpuctl.services.pools.past import past_of
 from gpuctl.services.pools.tools import pool_named
-from gpuctl.services.pools.tuning import dollars_of, propose, put_in_force
+from gpuctl.services.pools.tuning import apply_policy, dollars_of, propose
 from gpuctl.services.pools.view import price_of
 from gpuctl.wiring.pools import open_pools
 
@@ -46,13 +46,13 @@ def command(
     price = price_of(tools, pool, records)
     past = past_of(tools, pool, records, price, since)
     proposal = propose(past)
-    tuned, held_out = proposal.tuned, proposal.held_out
+    tuned, tested = proposal.tuned, proposal.tested
     if apply:
-        pool = put_in_force(tools, name, tuned)
+        pool = apply_policy(tools, name, tuned)
     usd = price or _UNKNOWN_PRICE
     checked = None
-    if held_out is not None:
-        checked = {"tuned": score_shape(held_out[0], price), "fallback": score_shape(held_out[1], price)}
+    if tested is not None:
+        checked = {"tuned": score_shape(tested[0], price), "fallback": score_shape(tested[1], price)}
     return Result(
         document={
             "tune": {
@@ -72,17 +72,17 @@ def command(
         footer=[
             f"{counted(len(past.jobs), 'lease')} of the last {since.days or 1} days; "
             f"proposed policy: {tuned.policy}" + (", in force now" if apply else ""),
-            *_checked(held_out, usd),
+            *_checked(tested, usd),
             *([] if apply else [f"hint: gpuctl pool tune {name} --apply"]),
         ],
     )
 
 
-def _checked(held_out: Sequence[Score] | None, usd: Decimal) -> list[str]:
-    if held_out is None:
+def _checked(tested: Sequence[Score] | None, usd: Decimal) -> list[str]:
+    if tested is None:
         return []
-    policy_cost, fallback = (money(dollars_of(score.total_cost_s, usd)) for score in held_out)
+    policy_cost, fallback = (money(dollars_of(score.total_cost_s, usd)) for score in tested)
     return [
-        f"check: {held_out[0].policy}, from the first half, costs {policy_cost} with waits in the second, "
+        f"check: {tested[0].policy}, from the first half, costs {policy_cost} with waits in the second, "
         f"on-demand {fallback}"
     ]

@@ -120,7 +120,7 @@ def _progress(context: Context, name: ProviderName) -> Iterator[OnRegion]:
     """A bar on a terminal, a line in a pipe, nothing when quiet."""
     if context.globals.quiet:
         yield lambda region, number, total: None
-    elif not context.progress.is_live:
+    elif not context.progress.is_active:
         yield _on_region(context, name)
     else:
         with _bar(context, name) as on_region:

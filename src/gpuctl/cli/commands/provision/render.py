@@ -54,5 +54,5 @@ def ready_lines(records: Sequence[Instance], context: Context) -> str:
         f"{f' at {record.public_ip}' if record.public_ip else ''}; "
         f"expires in {ends_in(record, now_of(record))} ({local(record.expires_at)})"
         for record in records
-        if record.is_live
+        if record.is_active
     )

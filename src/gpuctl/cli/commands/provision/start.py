@@ -33,7 +33,11 @@ def announce(context: Context, prepared: Prepared) -> None:
     """
     request, offer = prepared.request, prepared.offer
     named = prepared.region_source != "--region"
-    where = f"{prepared.first.place.location} ({prepared.region_source})" if named else prepared.first.place.location
+    where = (
+        f"{prepared.first.placement.location} ({prepared.region_source})"
+        if named
+        else prepared.first.placement.location
+    )
     many = f"{request.count} x " if request.count > 1 else ""
     context.progress.info(
         f"{many}{offer.type.name} ({offer.type.gpu_label}), {where}, {offer.market.value}, {_account(prepared)}"
@@ -68,8 +72,8 @@ def _price(prepared: Prepared) -> str:
     image_license = prepared.first.image.license
     if price is None:
         limit = f" (at most ${plain(most)}/h)" if most is not None else ""
-        why = f" ({image_license})" if image_license is not None else limit
-        return f"price unknown{why}; cost until the deadline unknown"
+        reason = f" ({image_license})" if image_license is not None else limit
+        return f"price unknown{reason}; cost until the deadline unknown"
     covered = "with disk and public IP" if each.is_whole else "without disk and public IP, whose prices are unknown"
     until = f"{all_in(prepared.cost)} until the deadline in {exact(prepared.request.ttl)}"
     rate, count = f"${all_in_rate(each)}/h", prepared.request.count
@@ -87,7 +91,7 @@ def confirm(context: Context, prepared: Prepared, *, yes: bool) -> None:
     """Ask on a terminal if the cost is high or unknown, or for several instances. UsageError if the answer is no."""
     cost = prepared.cost.counted
     is_plain = cost is not None and cost <= context.wiring.config.confirm_above_usd and prepared.request.count == 1
-    if yes or is_plain or not context.may_ask:
+    if yes or is_plain or not context.may_prompt:
         return
     if not context.confirm("Start it?" if prepared.request.count == 1 else f"Start {prepared.request.count}?"):
         raise UsageError("no instance was started")
@@ -105,7 +109,7 @@ def agreement(context: Context, prepared: Prepared, *, yes: bool) -> Agree:
         cost = next_offer.cost.counted
         limit = context.wiring.config.confirm_above_usd
         is_within_agreement = cost is not None and (agreed is None or cost <= max(agreed, limit))
-        if yes or not context.may_ask or is_within_agreement or (cost is None and agreed is None):
+        if yes or not context.may_prompt or is_within_agreement or (cost is None and agreed is None):
             return True
         agreed = cost
         return context.confirm("Try that?")
@@ -129,7 +133,7 @@ def start_result(
     """Start the instances and return the result, also after a signal. IDs are printed as soon as records exist."""
     _warn_of_temporary_state(context)
     written: list[Instance] = []
-    made: list[Instance] = []
+    created: list[Instance] = []
 
     def on_written(records: Sequence[Instance]) -> None:
         written.extend(records)
@@ -142,12 +146,14 @@ def start_result(
     runtime = context.wiring.runtime
     agree = agreement(context, prepared, yes=yes)
     try:
-        result = start(prepared, runtime, on_written, patience if wait else None, keep=keep, agree=agree, made=made)
+        result = start(
+            prepared, runtime, on_written, patience if wait else None, keep=keep, agree=agree, created=created
+        )
         result = with_safeguards(context, result)
     except Interrupted as interrupted:
         if not written:
             raise
-        return _interrupted(context, written, made, interrupted)
+        return _interrupted(context, written, created, interrupted)
     except GpuctlError as error:
         if not written:
             raise
@@ -172,11 +178,11 @@ def with_safeguards(context: Context, result: ProvisionResult) -> ProvisionResul
 
 
 def _interrupted(
-    context: Context, written: Sequence[Instance], made: Sequence[Instance], interrupted: Interrupted
+    context: Context, written: Sequence[Instance], created: Sequence[Instance], interrupted: Interrupted
 ) -> Result:
     """After Ctrl-C on a terminal, list what keeps running; otherwise request the termination of everything started."""
     if not context.is_terminal or interrupted.signal_number != 2:
-        terminate_in_time(context, written, made)
+        terminate_in_time(context, written, created)
         records = last_known_records(context.wiring.store, written)
         summary = "; ".join(_after_signal(record) for record in records)
         return provisioned(context, ProvisionResult(records), len(records), {"created": True}, summary, interrupted)
@@ -188,7 +194,7 @@ def _interrupted(
             Reason.CANCELLED,
         )
     records = last_known_records(context.wiring.store, written)
-    active = [record for record in records if record.is_live]
+    active = [record for record in records if record.is_active]
     now = context.clock.now()
     summary = "\n".join(
         (
@@ -204,7 +210,7 @@ def _interrupted(
 
 def _stopped(records: Sequence[Instance]) -> tuple[str, str | None]:
     """The message and the hint after Ctrl-C. Without a cloud id nobody knows whether the create made an instance."""
-    active = [record for record in records if record.is_live]
+    active = [record for record in records if record.is_active]
     if any(record.cloud_id is None for record in active):
         hint = f"gpuctl get {active[0].label} --refresh" if len(active) == 1 else "gpuctl list --refresh"
         return "stopped; an instance may have been created and may still be running", hint
@@ -217,7 +223,7 @@ def _stopped(records: Sequence[Instance]) -> tuple[str, str | None]:
 
 
 def _after_signal(record: Instance) -> str:
-    if record.is_live and record.deleted_by_us_at is None:
+    if record.is_active and record.deleted_by_us_at is None:
         return (
             f"{record.label} is {record.status}: the provider has not accepted the termination yet; "
             "the reaper tries again"

@@ -10,7 +10,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.quantities import amount_of, duration_of
 from gpuctl.domain.market.offers import READY_WITHIN
 from gpuctl.domain.market.request import DEFAULT_PURPOSE, DEFAULT_TTL
-from gpuctl.domain.pools.leasing import NO_WORK, Work
+from gpuctl.domain.pools.leasing import NO_WORK, LeaseWork
 from gpuctl.errors import GpuctlError, UsageError
 from gpuctl.services.pools.lease import LeaseRequest
 from gpuctl.services.pools.release import ReleaseRequest
@@ -39,7 +39,7 @@ def run_leased(
     def release(result: TaskResult, is_dirty: bool) -> None:
         nonlocal is_released
         is_released = True
-        work = Work(amount, unit) if result.code == 0 else NO_WORK
+        work = LeaseWork(amount, unit) if result.code == 0 else NO_WORK
         try:
             released = release_with(context, leased.lease.id, ReleaseRequest(is_dirty, work))
         except GpuctlError as error:

@@ -9,7 +9,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.interrupts import TERMINATE_WITHIN, time_limit
 from gpuctl.domain.history import worked_for
 from gpuctl.domain.instance import Instance, Market, Reason
-from gpuctl.domain.market.deadline_rule import Action
+from gpuctl.domain.market.deadline_rule import MarketAction
 from gpuctl.domain.work import TimedWork
 from gpuctl.errors import GpuctlError
 from gpuctl.services.launch.emergency import end_interrupted
@@ -44,7 +44,7 @@ class Moving:
         before = record.timed_work or work
         done = before.done + worked_for(record, now)
         decided = self.rule.decide(before.model_copy(update={"done": done}), record)
-        if decided.decision.action is not Action.SPOT:
+        if decided.decision.action is not MarketAction.SPOT:
             return
         self.tried_at, report = now, (self.report.record, self.report.is_new)
         self.context.progress.info(decided.line)

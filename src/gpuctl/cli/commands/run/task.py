@@ -151,13 +151,13 @@ def ready_instance(
     announce(context, prepared)
     confirm(context, prepared, yes=launch.yes)
     written: list[Instance] = []
-    made: list[Instance] = []
+    created: list[Instance] = []
     agree = agreement(context, prepared, yes=launch.yes)
     patience = launch.timeout or prepared.offer.type.ready_within
     patience = min(patience, limit) if limit is not None else patience
     try:
-        with terminating(context, written, made, Interrupted):
-            outcome = start(prepared, context.wiring.runtime, written.extend, patience, agree=agree, made=made)
+        with terminating(context, written, created, Interrupted):
+            outcome = start(prepared, context.wiring.runtime, written.extend, patience, agree=agree, created=created)
             for error in outcome.errors.values():
                 raise error
             (record,) = with_safeguards(context, outcome).records
@@ -207,7 +207,7 @@ def run_command(
     )
     now = context.clock.now()
     cost = instance_shape(ran.record, now)["totalCost"]
-    spent = "" if cost is None else f"; ${cost:.2f} so far" if ran.record.is_live else f"; it cost ${cost:.2f}"
+    spent = "" if cost is None else f"; ${cost:.2f} so far" if ran.record.is_active else f"; it cost ${cost:.2f}"
     context.progress.info(f"{ran.record.label} is {ran.record.status}{spent}")
     return ran
 

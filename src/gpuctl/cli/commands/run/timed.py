@@ -15,7 +15,7 @@ from gpuctl.cli.context import Context
 from gpuctl.cli.interrupts import terminating
 from gpuctl.domain.history import is_lost
 from gpuctl.domain.instance import Instance, Market, Reason, Status
-from gpuctl.domain.market.deadline_rule import TICK, Action
+from gpuctl.domain.market.deadline_rule import TICK, MarketAction
 from gpuctl.domain.market.offers import READY_WITHIN
 from gpuctl.domain.market.request import Request
 from gpuctl.domain.tags import RECORD_ID_PREFIX
@@ -33,7 +33,7 @@ from gpuctl.services.launch.timed import Decided, after_loss, noted
 from gpuctl.services.query import current_record
 from gpuctl.services.reconcile.reconcile import settle
 from gpuctl.services.run import PROOF, Task, TaskResult, WorkMovesError
-from gpuctl.services.terminate import end, wait_until_gone
+from gpuctl.services.terminate import end, wait_until_terminated
 from gpuctl.services.wait import wait_for_ssh
 from gpuctl.wiring.work import open_claims
 
@@ -149,7 +149,7 @@ class TimedRun:
         """Terminate the instances from which the work moves to that one. UnresolvedError if that is not confirmed."""
         runtime, others = self._context.wiring.runtime, [other.id for other in self._claims.others(record)]
         end(runtime, others, Reason.USER)
-        for error in wait_until_gone(runtime, others, PROOF).errors.values():
+        for error in wait_until_terminated(runtime, others, PROOF).errors.values():
             raise error
 
     def _wait_for_end(self, latest: Instance) -> None:
@@ -190,7 +190,7 @@ class TimedRun:
         driver = self._claims.driver((self._launch.timeout or READY_WITHIN) + LEASE)
         work = (decided.request.timed_work or self._work).model_copy(update={"driver": driver})
         request = replace(decided.request, ttl=self._launch.ttl or self._work.ttl(now, longest), timed_work=work)
-        limit = decided.patience if decided.decision.action is Action.SPOT else None
+        limit = decided.patience if decided.decision.action is MarketAction.SPOT else None
         admit = self._claims.admission(self._id, latest, moves=moves)
         record = ready_instance(self._context, self._launch, request, self._report, limit, admit)
         # Agreed to once: a restart asks nobody.
@@ -218,13 +218,13 @@ class TimedRun:
         if result.code is not None or not (is_lost(result.record) or is_cut_short(result.record)):
             return result
         self._work = _work_left(result.record, self._work)
-        why = "was interrupted" if is_lost(result.record) else "expired before the work was done"
-        self._context.progress.warn(f"{result.record.label} {why}; the work continues on another instance")
+        reason = "was interrupted" if is_lost(result.record) else "expired before the work was done"
+        self._context.progress.warn(f"{result.record.label} {reason}; the work continues on another instance")
         return None
 
     def _not_started(self, decided: Decided) -> None:
         """Make the next decision one without spot after spot was refused; pause after a failure of on-demand."""
-        if decided.decision.action is Action.SPOT:
+        if decided.decision.action is MarketAction.SPOT:
             self._rule.refused_at = self._context.clock.now()
         else:
             self._context.clock.sleep(TICK)
@@ -237,7 +237,7 @@ class TimedRun:
         if record.market is not Market.SPOT or record.status is Status.RUNNING:
             return False
         decided = self._rule.decide(self._work, record)
-        if decided.decision.action is not Action.ON_DEMAND:
+        if decided.decision.action is not MarketAction.ON_DEMAND:
             return False
         end(self._context.wiring.runtime, [record.id], Reason.TIMEOUT)
         self._late.append(record.id)
@@ -245,7 +245,7 @@ class TimedRun:
 
     def _with_late(self, result: TaskResult) -> TaskResult:
         """The result once the terminations of instances that were ready too late are confirmed, or with the error."""
-        waited = wait_until_gone(self._context.wiring.runtime, self._late, PROOF)
+        waited = wait_until_terminated(self._context.wiring.runtime, self._late, PROOF)
         result.end_error = result.end_error or next(iter(waited.errors.values()), None)
         return result
 
@@ -260,8 +260,8 @@ class TimedRun:
             pause = timedelta(0) if isinstance(failure, Interrupted) else PAUSE_AFTER_FAILURE
             self._claims.leave(self._id, pause)
         else:
-            why = failure.message if isinstance(failure, GpuctlError | Interrupted) else "gpuctl failed"
-            self._claims.finish(self._id, None, f"given up: {why}")
+            reason = failure.message if isinstance(failure, GpuctlError | Interrupted) else "gpuctl failed"
+            self._claims.finish(self._id, None, f"given up: {reason}")
 
     def _say(self, decided: Decided) -> None:
         """Report a decision if it is another one than before; one that creates no record goes into the last record."""

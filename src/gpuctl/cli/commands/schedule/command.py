@@ -12,11 +12,11 @@ from gpuctl.cli.commands.schedule.programs import started_bare
 from gpuctl.cli.commands.schedule.reaper_job import (
     StateSchedule,
     bare_environment,
+    check_command_of,
     command_of,
     limits_of,
     log_in,
     pools_command_of,
-    proof_command_of,
     providers_in_use,
     variables_left_out,
     variables_of,
@@ -33,12 +33,12 @@ from gpuctl.domain.schedule import Installed
 from gpuctl.errors import UsageError
 from gpuctl.home.schedule import ScheduleNote
 from gpuctl.providers.registry import all_facts
+from gpuctl.services.scheduling.credentials_check import logins_to_prove, proofs_from
+from gpuctl.services.scheduling.credentials_check import prove as prove_logins
 from gpuctl.services.scheduling.cron import KIND as CRON
 from gpuctl.services.scheduling.job import ReaperJob, parse_every
 from gpuctl.services.scheduling.overdue import patience, wait_for_run
 from gpuctl.services.scheduling.process import ScheduleError
-from gpuctl.services.scheduling.proof import logins_to_prove, proofs_from
-from gpuctl.services.scheduling.proof import prove as prove_logins
 from gpuctl.services.scheduling.schedulers import Scheduler
 from gpuctl.services.scheduling.status import ScheduleStatus
 
@@ -126,7 +126,7 @@ def _check_first_run(
 
 def _credentials_report(context: Context, job: ReaperJob) -> list[str]:
     """Use the credentials once in the environment of the job, and return the result as lines below the table."""
-    trial = replace(job, argv=proof_command_of(context))
+    trial = replace(job, argv=check_command_of(context))
     context.progress.step("checking the credentials of the scheduled reaper")
     ran = started_bare(trial.command, bare_environment(), _PROOF_PATIENCE_S)
     try:

@@ -50,7 +50,7 @@ def pools_command_of(context: Context, folder: Path) -> tuple[str, ...]:
     return (*own_program(context.environ), "pool", "scale", *_options_of_the_state(context), "--log", log)
 
 
-def proof_command_of(context: Context) -> tuple[str, ...]:
+def check_command_of(context: Context) -> tuple[str, ...]:
     """The command that opens the credentials which `command_of` needs, and prints for each what it got, as JSON."""
     return (*own_program(context.environ), "schedule", "prove", *_options_of_the_state(context), "-o", "json")
 

@@ -109,15 +109,14 @@ def _is_agreed(context: Context, launchable: Launchable, line: str, limit: Decim
     if is_within(launchable, limit):
         context.progress.info(line)
         return True
-    context.progress.info(
-        f"{launchable.offer.type.name} in {launchable.place.location} is not tried: it may cost more than ${limit:.2f}"
-    )
+    where = f"{launchable.offer.type.name} in {launchable.placement.location}"
+    context.progress.info(f"{where} is not tried: it may cost more than ${limit:.2f}")
     return False
 
 
 def _confirm(context: Context, *, yes: bool) -> None:
     """Ask for confirmation as `provision` does; never in the sandbox, which costs nothing."""
-    if yes or context.sandbox or not context.may_ask:
+    if yes or context.sandbox or not context.may_prompt:
         return
     if not context.confirm("Start the self-test?"):
         raise UsageError("no instance was started")

@@ -87,8 +87,8 @@ def _table(checks: Sequence[Check]) -> "RenderableType":
     grid = table("", "", right(), wrapped(), header=False)
     for check in checks:
         mark = Text(_MARKS.get(check.status, check.status.value), style=_COLORS[check.status])
-        took = "" if check.seconds is None else f"{check.seconds:.1f} s"
-        grid.add_row(mark, check.name, took, Text(clean(check.detail)))
+        duration = "" if check.seconds is None else f"{check.seconds:.1f} s"
+        grid.add_row(mark, check.name, duration, Text(clean(check.detail)))
     return grid
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from gpuctl.domain.tags import ID
 from gpuctl.errors import CloudError, GpuctlError
 from gpuctl.providers.azure.addresses import read_network
-from gpuctl.providers.azure.client import Clients
+from gpuctl.providers.azure.client import AzureClients
 from gpuctl.providers.azure.errors import SDK_ERRORS, code_of, translate, unless_absent
 from gpuctl.providers.azure.names import VIRTUAL_MACHINES, machine_id, record_of, token_of
 
@@ -24,7 +24,7 @@ class RequestedDeletion:
     address: str
 
 
-def end_group(clients: Clients, group: str, *, force: bool) -> RequestedDeletion | None:
+def end_group(clients: AzureClients, group: str, *, force: bool) -> RequestedDeletion | None:
     """Request the deletion of a group; None where it is absent or is being deleted already.
 
     CloudError, and nothing is deleted, where the group is not ours. Where it holds what is not ours (unless `force`),
@@ -49,16 +49,16 @@ def end_group(clients: Clients, group: str, *, force: bool) -> RequestedDeletion
     raise _without_group(clients, group, denial)
 
 
-def is_deleted(clients: Clients, address: str) -> bool:
+def is_deleted(clients: AzureClients, address: str) -> bool:
     """Whether Azure reports that deletion as completed. Raises what the SDK raises."""
     return clients.ask("GET", address, "").status_code in (200, 204)
 
 
-def _group(clients: Clients, group: str) -> Mapping[str, Any] | None:
+def _group(clients: AzureClients, group: str) -> Mapping[str, Any] | None:
     return unless_absent(lambda: clients.resource.resource_groups.get(group).as_dict())
 
 
-def _refuse_other_groups(clients: Clients, group: str, tags: Mapping[str, str]) -> None:
+def _refuse_other_groups(clients: AzureClients, group: str, tags: Mapping[str, str]) -> None:
     record = record_of(group)
     claimed = tags.get(ID)
     if record is not None and claimed is None:
@@ -67,18 +67,18 @@ def _refuse_other_groups(clients: Clients, group: str, tags: Mapping[str, str]) 
         raise CloudError(f"the group `{group}` has no gpuctl tags any more; not deleted", hint="az group show")
 
 
-def _delete_group(clients: Clients, group: str) -> str:
+def _delete_group(clients: AzureClients, group: str) -> str:
     addresses: list[str] = []
     clients.resource.resource_groups.begin_delete(
         group,
         force_deletion_types=FORCED,
         polling=False,
-        raw_response_hook=lambda answer: addresses.append(answer.http_response.headers.get("Location", "")),
+        raw_response_hook=lambda reply: addresses.append(reply.http_response.headers.get("Location", "")),
     )
     return next((address for address in addresses if address), "")
 
 
-def _without_group(clients: Clients, group: str, why: GpuctlError) -> GpuctlError:
+def _without_group(clients: AzureClients, group: str, reason: GpuctlError) -> GpuctlError:
     """Request the deletion of the virtual machine alone, and return why the group stays with what became of both."""
     machines, token = clients.compute.virtual_machines, token_of(group)
     outcome = "the instance itself is being deleted"
@@ -88,11 +88,11 @@ def _without_group(clients: Clients, group: str, why: GpuctlError) -> GpuctlErro
         outcome = translate(error, "the instance itself could not be deleted").message
         if code_of(error) == "ScopeLocked":
             outcome = _deallocated(clients, group)
-    why.message = f"{why.message}; {outcome}"
-    return why
+    reason.message = f"{reason.message}; {outcome}"
+    return reason
 
 
-def _deallocated(clients: Clients, group: str) -> str:
+def _deallocated(clients: AzureClients, group: str) -> str:
     # A lock against deletion still lets the instance be deallocated, which ends its compute cost.
     try:
         clients.compute.virtual_machines.begin_deallocate(group, token_of(group), polling=False)
@@ -101,12 +101,12 @@ def _deallocated(clients: Clients, group: str) -> str:
     return "the lock keeps the instance itself too: it is being deallocated, its disk and its address cost on"
 
 
-def _foreign(clients: Clients, group: str) -> list[str]:
+def _foreign(clients: AzureClients, group: str) -> list[str]:
     """The ids of what is in the group and is not ours."""
     record, machine = record_of(group), machine_id(clients.subscription, group).casefold()
     inside = [item.as_dict() for item in clients.resource.resources.list_by_resource_group(group)]
     unclear = [str(item["id"]) for item in inside if not _is_ours(item, record, machine)]
-    named = _named_by_machine(clients, group) if unclear else ()
+    named = _named_by_vm(clients, group) if unclear else ()
     return [text for text in unclear if text.casefold() not in named]
 
 
@@ -120,7 +120,7 @@ def _is_ours(resource: Mapping[str, Any], record: str | None, machine: str) -> b
     return (belongs and not is_disk) or is_part or (resource.get("tags") or {}).get(ID) == record
 
 
-def _named_by_machine(clients: Clients, group: str) -> Collection[str]:
+def _named_by_vm(clients: AzureClients, group: str) -> Collection[str]:
     """The ids of the disks, interfaces and addresses that came with our instance, tagged or not, in lower case."""
     try:
         machine = _machine(clients, group) or {}
@@ -130,14 +130,14 @@ def _named_by_machine(clients: Clients, group: str) -> Collection[str]:
     storage = properties.get("storageProfile", {})
     attached = [data_disk for data_disk in storage.get("dataDisks") or () if data_disk.get("createOption") != "Attach"]
     disks = [item.get("managedDisk", {}).get("id") for item in (storage.get("osDisk") or {}, *attached)]
-    made = properties.get("networkProfile", {}).get("networkInterfaces") or ()
+    created = properties.get("networkProfile", {}).get("networkInterfaces") or ()
     # One that somebody attached later is not deleted with the instance.
-    interfaces = [item["id"] for item in made if item.get("properties", {}).get("deleteOption") == "Delete"]
+    interfaces = [item["id"] for item in created if item.get("properties", {}).get("deleteOption") == "Delete"]
     addresses = [address for interface in interfaces for address in _addresses(clients, interface)]
     return {str(disk).casefold() for disk in (*disks, *interfaces, *addresses) if disk}
 
 
-def _addresses(clients: Clients, interface: str) -> list[str]:
+def _addresses(clients: AzureClients, interface: str) -> list[str]:
     try:
         properties = (read_network(clients, interface) or {}).get("properties", {})
     except SDK_ERRORS:
@@ -148,7 +148,7 @@ def _addresses(clients: Clients, interface: str) -> list[str]:
     return [str((item.get("publicIPAddress") or {}).get("id") or "") for item in configured]
 
 
-def _machine(clients: Clients, group: str) -> Mapping[str, Any] | None:
+def _machine(clients: AzureClients, group: str) -> Mapping[str, Any] | None:
     return unless_absent(lambda: clients.compute.virtual_machines.get(group, token_of(group)).as_dict())
 
 

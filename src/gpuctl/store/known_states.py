@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownState:
     """The ID of a state, and the newest serial that was seen."""
 
     state_id: str
@@ -15,20 +15,20 @@ class Known:
 class KnownStates(Protocol):
     """By location. Losing it costs the ability to terminate by tags while the engine is out of reach."""
 
-    def read(self, location: str) -> Known | None:
+    def read(self, location: str) -> KnownState | None:
         """What is remembered; None where that is nothing or cannot be read. Never raises."""
         ...
 
-    def save(self, location: str, known: Known) -> None:
+    def save(self, location: str, known: KnownState) -> None:
         """Remember that, if it can be saved. Never raises."""
         ...
 
 
-class NothingKnown:
+class NoKnownStates:
     """`KnownStates` that remember nothing."""
 
-    def read(self, location: str) -> Known | None:
+    def read(self, location: str) -> KnownState | None:
         return None
 
-    def save(self, location: str, known: Known) -> None:
+    def save(self, location: str, known: KnownState) -> None:
         return None

@@ -12,7 +12,7 @@ from gpuctl.services.sessions import Login, Sessions
 
 
 @dataclass(frozen=True, slots=True)
-class CredentialsProof:
+class CredentialsCheck:
     """The result of using one set of credentials: their account, or the error.
 
     `warning` says what keeps them from working for long without a person.
@@ -41,32 +41,32 @@ class CredentialsProof:
 
 def logins_to_prove(records: Iterable[Instance], ambient: Iterable[tuple[ProviderName, str | None]]) -> list[Login]:
     """The credentials of every active record, and those that `ambient` names by provider and profile."""
-    recorded = [Login(record.provider, record.profile, record.account) for record in records if record.is_live]
+    recorded = [Login(record.provider, record.profile, record.account) for record in records if record.is_active]
     known = {(login.provider, login.profile) for login in recorded}
     named = [Login(provider, profile, None) for provider, profile in ambient if (provider, profile) not in known]
     return list(dict.fromkeys((*recorded, *named)))
 
 
-def prove(sessions: Sessions, logins: Sequence[Login]) -> list[CredentialsProof]:
+def prove(sessions: Sessions, logins: Sequence[Login]) -> list[CredentialsCheck]:
     """Query each provider for the account of these credentials. One failure does not affect the others."""
     proofs = []
     for login in logins:
         try:
             session = sessions.by(login)
         except GpuctlError as error:
-            proofs.append(CredentialsProof(login.provider, login.account, error.message))
+            proofs.append(CredentialsCheck(login.provider, login.account, error.message))
         else:
             warning = session.provider.unattended_warning()
-            proofs.append(CredentialsProof(login.provider, session.account, warning=warning))
+            proofs.append(CredentialsCheck(login.provider, session.account, warning=warning))
     return proofs
 
 
-def proofs_from(result: ProcessResult) -> list[CredentialsProof]:
+def proofs_from(result: ProcessResult) -> list[CredentialsCheck]:
     """The proofs that `gpuctl schedule prove` printed. ValueError where it printed none."""
     try:
         document = json.loads(result.out)
         return [
-            CredentialsProof(ProviderName(proof["provider"]), proof["account"], proof["error"], proof["warning"])
+            CredentialsCheck(ProviderName(proof["provider"]), proof["account"], proof["error"], proof["warning"])
             for proof in document["proofs"]
         ]
     except (ValueError, KeyError, TypeError) as error:

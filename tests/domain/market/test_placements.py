@@ -46,8 +46,8 @@ def an_attempt_after(outcome: Outcome, status: Status = Status.PROVISIONING) -> 
 
 def test_all_regions_of_a_type_come_before_its_zones_and_those_before_the_next_type() -> None:
     offers = [an_offer("g4dn.xlarge", "r1"), an_offer("g4dn.xlarge", "r2"), an_offer("g5.xlarge", "r1")]
-    places = placements(offers, lambda offer: [f"{offer.region}a", f"{offer.region}b"])
-    assert [(placement.offer.type.name, placement.location) for placement in places] == [
+    ordered = placements(offers, lambda offer: [f"{offer.region}a", f"{offer.region}b"])
+    assert [(placement.offer.type.name, placement.location) for placement in ordered] == [
         ("g4dn.xlarge", "r1"),
         ("g4dn.xlarge", "r2"),
         ("g4dn.xlarge", "r1a"),
@@ -62,8 +62,8 @@ def test_all_regions_of_a_type_come_before_its_zones_and_those_before_the_next_t
 
 def test_a_cloud_that_picks_no_zone_is_tried_in_its_zones_only() -> None:
     offers = [an_offer("g4dn.xlarge", "r1"), an_offer("g4dn.xlarge", "r2"), an_offer("g5.xlarge", "r1")]
-    places = placements(offers, lambda offer: [f"{offer.region}a", f"{offer.region}b"], lambda provider: False)
-    assert [(placement.offer.type.name, placement.zone) for placement in places] == [
+    ordered = placements(offers, lambda offer: [f"{offer.region}a", f"{offer.region}b"], lambda provider: False)
+    assert [(placement.offer.type.name, placement.zone) for placement in ordered] == [
         ("g4dn.xlarge", "r1a"),
         ("g4dn.xlarge", "r1b"),
         ("g4dn.xlarge", "r2a"),
@@ -80,8 +80,8 @@ def test_zones_are_queried_only_when_they_are_tried() -> None:
         calls.append(offer.region)
         return ()
 
-    places = placements([an_offer("g4dn.xlarge", "r1"), an_offer("g4dn.xlarge", "r2")], zones_of)
-    assert [next(places).location, next(places).location, calls] == ["r1", "r2", []]
+    ordered = placements([an_offer("g4dn.xlarge", "r1"), an_offer("g4dn.xlarge", "r2")], zones_of)
+    assert [next(ordered).location, next(ordered).location, calls] == ["r1", "r2", []]
 
 
 def test_spot_and_on_demand_are_different_placements_and_so_is_a_subnet() -> None:

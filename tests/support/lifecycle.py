@@ -10,7 +10,7 @@ from gpuctl.home.prices import LocalPrices
 from gpuctl.home.rescue import RescueFolder
 
 
-def a_life_that_makes_every_file(operator: Operator) -> None:
+def a_lifecycle_that_makes_every_file(operator: Operator) -> None:
     """The state, its lock, backups, the archive, the reaper's memory, two locks, and what damage leaves."""
     operator.environ["GPUCTL_HOOKS_READY"] = "exit 0"
     operator.wire.arm("RunInstances", LOST)
