@@ -78,10 +78,10 @@ def start_up(home: Path, environment: Mapping[str, str]) -> None:
     }
     costs = measured(commands, environment)
     print("list -o json with 100 records")
-    for name, said in (("hello", "a two-command Typer program"), ("aws", "aws --version")):
+    for name, body in (("hello", "a two-command Typer program"), ("aws", "aws --version")):
         cpu, peak = costs["list"].cpu_ms / costs[name].cpu_ms, costs["list"].peak_mib / costs[name].peak_mib
         goal = "   goal: 1.2x and 1.2x" if name == "hello" else ""
-        print(f"  {cpu:5.2f}x CPU {peak:6.2f}x peak memory   of {said}{goal}")
+        print(f"  {cpu:5.2f}x CPU {peak:6.2f}x peak memory   of {body}{goal}")
     print(f"  {costs['list'].cpu_ms:5.0f} ms CPU {costs['list'].peak_mib:4.0f} MiB peak")
 
 
@@ -217,13 +217,11 @@ def five_hundred(home: Path, environment: Mapping[str, str]) -> None:
         done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)
         took = time.monotonic() - started
         calls = len(_asked(address.url, "/gpuctl-sandbox/calls")) - before
-        alive = sum(
+        active = sum(
             item["state"] in ("pending", "running") for item in _asked(address.url, "/gpuctl-sandbox/instances")
         )
         print("ending 500 expired machines in 2 regions of the sandbox")
-        print(
-            f"  {calls:5d} API calls, {took:.1f} s, {alive} left alive, exit {done.returncode}   goal: at most 12 calls"
-        )
+        print(f"  {calls:5d} API calls, {took:.1f} s, {active} active, exit {done.returncode}   goal: at most 12 calls")
     finally:
         stop(folder)
 
@@ -292,9 +290,9 @@ def _once(command: Sequence[str], environment: Mapping[str, str]) -> Cost:
 
 def _aws() -> str:
     """The AWS CLI: the one on PATH, else a fresh one in a venv of its own beside ours."""
-    found = shutil.which("aws")
-    if found:
-        return found
+    matches = shutil.which("aws")
+    if matches:
+        return matches
     home = Path(sys.prefix).parent / ".venv-bench"
     if not (home / "bin" / "aws").exists():
         print("installing the AWS CLI for comparison ...", file=sys.stderr)
@@ -326,8 +324,8 @@ def _asked(url: str, path: str) -> list[dict[str, str]]:
 
     connection = HTTPConnection(url.removeprefix("http://"), timeout=30)
     connection.request("GET", path)
-    answer: list[dict[str, str]] = json.loads(connection.getresponse().read())
-    return answer
+    reply: list[dict[str, str]] = json.loads(connection.getresponse().read())
+    return reply
 
 
 def bare_environment() -> dict[str, str]:

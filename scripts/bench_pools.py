@@ -42,7 +42,7 @@ class SkyPilotRule:
     def __init__(self) -> None:
         self.workers = self.up_ticks = self.down_ticks = 0
 
-    def target(self, arrivals: int, peak: int, waiting: int, busy: int, alive: int) -> int:
+    def target(self, arrivals: int, peak: int, waiting: int, busy: int, active: int) -> int:
         if waiting == 0:
             wanted = 0
         elif waiting > 1 or self.workers == 0:

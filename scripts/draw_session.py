@@ -35,7 +35,7 @@ def at_a_terminal(command: str, environ: dict[str, str]) -> str:
     argv = [str(Path(sys.executable).with_name("gpuctl")), *command.split()[1:]]
     process = subprocess.Popen(argv, stdin=terminal, stdout=terminal, stderr=terminal, env=environ)
     os.close(terminal)
-    seen = b""
+    observed = b""
     while True:
         try:
             read = os.read(screen, 65_536)
@@ -43,11 +43,11 @@ def at_a_terminal(command: str, environ: dict[str, str]) -> str:
             break
         if not read:
             break
-        seen += read
+        observed += read
     os.close(screen)
     if process.wait():
-        sys.exit(f"{command} ended with {process.returncode}: {seen.decode()}")
-    return settled(seen.decode())
+        sys.exit(f"{command} ended with {process.returncode}: {observed.decode()}")
+    return settled(observed.decode())
 
 
 def settled(text: str) -> str:

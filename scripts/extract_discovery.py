@@ -64,15 +64,15 @@ def _method(document: dict[str, Any], resource: str, name: str) -> dict[str, Any
 
 def _trimmed(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema without prose. `required` lists the methods that demand the property."""
-    kept = {key: schema[key] for key in _KEPT if key in schema}
+    remaining = {key: schema[key] for key in _KEPT if key in schema}
     if schema.get("annotations", {}).get("required"):
-        kept["required"] = schema["annotations"]["required"]
+        remaining["required"] = schema["annotations"]["required"]
     if "properties" in schema:
-        kept["properties"] = {name: _trimmed(item) for name, item in schema["properties"].items()}
+        remaining["properties"] = {name: _trimmed(item) for name, item in schema["properties"].items()}
     for key in ("items", "additionalProperties"):
         if key in schema:
-            kept[key] = _trimmed(schema[key])
-    return kept
+            remaining[key] = _trimmed(schema[key])
+    return remaining
 
 
 def _references(schema: Any) -> list[str]:

@@ -46,8 +46,8 @@ def _old_pip(place: Path) -> list[str]:
 
 
 def _fetched(pip: list[str], name: str, version: str, place: Path) -> Path:
-    asked = ["download", "--no-deps", "--no-build-isolation", "--no-binary", name, "--dest", str(place)]
-    _run([*pip, *asked, f"{name}=={version}"])
+    requested = ["download", "--no-deps", "--no-build-isolation", "--no-binary", name, "--dest", str(place)]
+    _run([*pip, *requested, f"{name}=={version}"])
     archive = place / f"{name}-{version}.zip"
     if hashlib.sha256(archive.read_bytes()).hexdigest() != SOURCES[name, version]:
         raise ValueError(f"`{archive.name}` is not the one that was looked at")
@@ -79,8 +79,8 @@ def _run(command: list[str]) -> None:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, subprocess.CalledProcessError):
-        said = [line for line in (error.stderr or "").splitlines() if line.strip()]
-        return said[-1] if said else str(error)
+        body = [line for line in (error.stderr or "").splitlines() if line.strip()]
+        return body[-1] if body else str(error)
     return str(error)
 
 

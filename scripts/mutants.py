@@ -134,8 +134,8 @@ def changes(slot: Slot, node: ast.AST, module: ModuleType, again: set[ast.AST]) 
         case ast.Constant(value=str() | bytes() as value) if value and isinstance(slot.owner, ast.Compare):
             yield ast.Constant(value[:0])
         case ast.Call(func=func, args=args, keywords=keywords):
-            for gone in (keyword for keyword in keywords if keyword.arg):
-                yield ast.Call(func, args, [keyword for keyword in keywords if keyword is not gone])
+            for missing in (keyword for keyword in keywords if keyword.arg):
+                yield ast.Call(func, args, [keyword for keyword in keywords if keyword is not missing])
             if isinstance(func, ast.Name) and func.id in OTHER_NAME:
                 yield ast.Call(ast.Name(OTHER_NAME[func.id], ast.Load()), args, keywords)
         case ast.Attribute(value=ast.Name(id=name), attr=member):
@@ -173,20 +173,20 @@ def instead_of(node: ast.stmt, again: set[ast.AST]) -> Iterator[ast.stmt]:
 
 def rebindings(tree: ast.AST) -> set[ast.AST]:
     """The assignments to names that their function has bound before: leaving out another is a mere NameError."""
-    found: set[ast.AST] = set()
+    matches: set[ast.AST] = set()
     for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
         names = {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
         assignments = [node for node in ast.walk(function) if isinstance(node, ast.Assign)]
         for assignment in sorted(assignments, key=lambda item: item.lineno):
             bound = {target.id for target in assignment.targets if isinstance(target, ast.Name)}
-            found |= {assignment} if bound & names else set()
+            matches |= {assignment} if bound & names else set()
             names |= bound
-    return found
+    return matches
 
 
 def mutants_of(path: Path, module: ModuleType) -> list[Mutant]:
     tree = ast.parse(path.read_text())
-    again, found = rebindings(tree), []
+    again, matches = rebindings(tree), []
     for slot, node in list(slots(tree)):
         for new in changes(slot, node, module, again):
             shown = slot.owner if not isinstance(node, ast.expr | ast.stmt) else node
@@ -194,15 +194,15 @@ def mutants_of(path: Path, module: ModuleType) -> list[Mutant]:
             slot.holder[slot.key] = new
             whole = ast.fix_missing_locations(ast.copy_location(deepcopy(tree), tree))
             change = _gone(node, new) or f"{before}  ->  {_shown(shown if shown is slot.owner else new)}"
-            found.append(Mutant(line, change, compile(whole, str(path), "exec")))
+            matches.append(Mutant(line, change, compile(whole, str(path), "exec")))
             slot.holder[slot.key] = node
-    return sorted(found, key=lambda item: (item.line, item.change))
+    return sorted(matches, key=lambda item: (item.line, item.change))
 
 
 def _gone(node: ast.AST, new: ast.AST) -> str | None:
     if isinstance(node, ast.Call) and isinstance(new, ast.Call):
-        gone = [f"{keyword.arg}={_shown(keyword.value)}" for keyword in node.keywords if keyword not in new.keywords]
-        return f"{_shown(node.func)}(...)  ->  without {gone[0]}" if gone else None
+        missing = [f"{keyword.arg}={_shown(keyword.value)}" for keyword in node.keywords if keyword not in new.keywords]
+        return f"{_shown(node.func)}(...)  ->  without {missing[0]}" if missing else None
     return None
 
 
@@ -309,11 +309,11 @@ def main() -> None:
         for file, floor in {
             file: each for each in FLOORS for file in each.files if file in (options.files or each.files)
         }.items():
-            tried, hung, alive = judge(floor, file, scratch)
-            score = 1 - len(alive) / tried
-            table.append(f"{file:24} {tried:7} {tried - len(alive):7} {hung:14} {score:7.1%}")
+            tried, hung, active = judge(floor, file, scratch)
+            score = 1 - len(active) / tried
+            table.append(f"{file:24} {tried:7} {tried - len(active):7} {hung:14} {score:7.1%}")
             print(f"\r{table[-1]}", flush=True)
-            survived += [f"  {file}:{item.line}  {item.change}" for item in alive]
+            survived += [f"  {file}:{item.line}  {item.change}" for item in active]
             is_good &= score >= GOAL
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -54,12 +54,12 @@ def build(folder: Path) -> None:
 
 def missing_of_wheel(names: Iterable[str]) -> list[str]:
     """What the wheel lacks: each file of the package, the man page, the completions, the licence."""
-    there = set(names)
+    present = set(names)
     package = [f"gpuctl/{path.relative_to(ROOT / 'src' / 'gpuctl')}" for path in tree(ROOT / "src" / "gpuctl")]
     shared = ["share/man/man1/gpuctl.1", *COMPLETIONS]
-    lacking = [name for name in package if name not in there]
-    lacking += [name for name in shared if not any(item.endswith(f".data/data/{name}") for item in there)]
-    return lacking + ([] if any(item.endswith("/licenses/LICENSE") for item in there) else ["LICENSE"])
+    lacking = [name for name in package if name not in present]
+    lacking += [name for name in shared if not any(item.endswith(f".data/data/{name}") for item in present)]
+    return lacking + ([] if any(item.endswith("/licenses/LICENSE") for item in present) else ["LICENSE"])
 
 
 def missing_of_clouds(names: Iterable[str]) -> list[str]:
@@ -84,10 +84,10 @@ def direct_references(wheel: Path) -> list[str]:
 
 def missing_of_source(names: Iterable[str]) -> list[str]:
     """What the source distribution lacks of the tracked folders."""
-    there = set(names)
+    present = set(names)
     folders = [path for part in ("src", "tests", "docs", "completions", "scripts") for path in tree(ROOT / part)]
     files = [ROOT / item for item in ("README.md", "CHANGELOG.md", "LICENSE", "Makefile", "pyproject.toml")]
-    return [name for path in (*folders, *files) if (name := str(path.relative_to(ROOT))) not in there]
+    return [name for path in (*folders, *files) if (name := str(path.relative_to(ROOT))) not in present]
 
 
 def unwanted(names: Iterable[str]) -> list[str]:

@@ -14,7 +14,7 @@ from support.clock import FakeClock
 from support.dynamodb import DynamoServer
 from support.wire import refuse
 
-from gpuctl.function import ReapFailedError, handler, main, place_of, reap_once
+from gpuctl.function import ReapFailedError, handler, main, platform_name_of, reap_once
 from gpuctl.store.dynamodb import open_state
 from gpuctl.store.kind import StateKind
 from gpuctl.store.lease import LeaseName, leased
@@ -138,10 +138,10 @@ def test_a_table_that_is_not_initialized_is_named_and_a_password_is_not(team: Op
 
 
 def test_the_place_is_known_by_its_variable() -> None:
-    assert place_of(LAMBDA) == "aws-lambda"
-    assert place_of({"CLOUD_RUN_JOB": "reaper"}) == "cloud-run"
-    assert place_of({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}) == "kubernetes"
-    assert place_of({}) == "a container"
+    assert platform_name_of(LAMBDA) == "aws-lambda"
+    assert platform_name_of({"CLOUD_RUN_JOB": "reaper"}) == "cloud-run"
+    assert platform_name_of({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}) == "kubernetes"
+    assert platform_name_of({}) == "a container"
 
 
 def test_the_function_imports_neither_the_command_line_nor_the_store_of_files() -> None:

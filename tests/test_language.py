@@ -24,6 +24,9 @@ WORDS = {
     r"\bits life\b": "TTL",
     r"\b(doors?|floors?|the house)\b": "ingress rule, package, architecture",
     r"\b(has|have|be|is|are) born\b": "is created",
+    r"\b(dearer|dearest|whence|thrice|anew)\b": "more expensive, from where, three times, again",
+    r"\bdo(es)? not go together\b": "cannot be combined",
+    r"\b(initialis|behaviour|colour)\w*": "American spelling, as in --color",
 }
 DOCUMENTS = [
     path
@@ -56,7 +59,7 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 # Pronouns and participles: a name says what a value is, or what a function returns or does.
 NAMES = frozenset(
     "anybody asked drawn everybody found given gone half it kept mine nobody one said seen shut somebody stood taken "
-    "that there these this those told tried was who whose".split()
+    "that there these this those told tried was who whose made life lives alive born".split()
 )
 # What is not text of this program.
 QUOTED = {
@@ -72,6 +75,22 @@ def names_of(tree: ast.AST) -> Iterator[tuple[str, int]]:
                 yield name.strip("_").lower(), node.lineno
             case ast.arg(arg=name) | ast.Name(id=name, ctx=ast.Store()):
                 yield name.strip("_").lower(), node.lineno
+
+
+# Words in the name of a test that stand for a term of the glossary.
+OLD_TERMS = re.compile(
+    r"_(machines?|strangers?|told|tells?|lives|alive|born|anew|dearer|dearest|mended|asked_for)(?=_|$)"
+)
+
+
+def test_names_of_tests_use_the_terms_of_the_glossary() -> None:
+    names = [
+        node.name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
+    assert [name for name in names if OLD_TERMS.search(name)] == []
 
 
 def texts_of(tree: ast.AST) -> Iterator[tuple[str, int]]:

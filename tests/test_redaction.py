@@ -58,7 +58,7 @@ def test_a_password_in_any_address_is_taken_out() -> None:
     assert Redactor({}, secret_variables()).clean("at https://u:hunter2@host/x") == f"at https://u:{HIDDEN}@host/x"
 
 
-def test_a_value_too_short_to_be_told_from_a_word_hides_nothing() -> None:
+def test_a_value_as_short_as_a_word_hides_nothing() -> None:
     text = '{"name": "test", "costPerHour": 1}'
     assert Redactor({"AWS_SECRET_ACCESS_KEY": "test", "AWS_SESSION_TOKEN": ""}, secret_variables()).clean(text) == text
 

@@ -87,7 +87,7 @@ def reap_once(environ: Mapping[str, str], clock: Clock) -> Outcome:
     return Outcome(_cleaned({**head, **document}, redactor), redactor.clean(text), error.exit_code)
 
 
-def place_of(environ: Mapping[str, str]) -> str:
+def platform_name_of(environ: Mapping[str, str]) -> str:
     """What runs this process: `aws-lambda`, `cloud-run` or `kubernetes`; `a container` for anything else."""
     return next((name for variable, name in _PLACES.items() if environ.get(variable)), "a container")
 
@@ -102,7 +102,7 @@ def _run(environ: Mapping[str, str], clock: Clock, redactor: Redactor) -> ReapRe
         )
     # Only the folder for temporary files can be written to. What is saved there is lost with the instance.
     surroundings = {"XDG_STATE_HOME": os.path.realpath(tempfile.gettempdir()), **environ}
-    wiring = Wiring(selection, surroundings, clock, _Log(redactor), redactor, place=place_of(environ))
+    wiring = Wiring(selection, surroundings, clock, _Log(redactor), redactor, platform_name=platform_name_of(environ))
     report = open_reaper(wiring, reap_options(wiring)).run()
     for problem in report.problems:
         wiring.progress.warn(f"unresolved: {problem}")

@@ -48,9 +48,9 @@ def test_an_unknown_region_is_counted_at_the_most_expensive_known_one_and_says_s
 
 def test_no_region_is_more_expensive_than_the_assumed_region(prices: ExtraPrices) -> None:
     for provider, stand_in in ((AWS, "sa-east-1"), (AZURE, "brazilsouth"), (GCP, "me-central2")):
-        dearest = disk(prices, provider, stand_in, 128).usd_per_hour
+        highest = disk(prices, provider, stand_in, 128).usd_per_hour
         for region in Catalog().regions(provider):
-            assert disk(prices, provider, region, 128).usd_per_hour <= dearest
+            assert disk(prices, provider, region, 128).usd_per_hour <= highest
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def nobody(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> Operator:
     return operator
 
 
-def test_an_instance_lives_and_is_terminated_without_a_name_and_a_home(nobody: Operator) -> None:
+def test_an_instance_is_started_and_terminated_without_a_name_and_a_home(nobody: Operator) -> None:
     ran = nobody.provision("--name", "n")
     assert ran.code == 0
     assert "no SSH key is installed: the user ID" in ran.err

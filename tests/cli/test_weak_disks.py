@@ -9,7 +9,7 @@ from support.disks import WeakDisk
 from gpuctl.domain.instance import Status
 
 
-def test_an_instance_lives_and_is_terminated_on_a_disk_without_locks_links_permissions_and_folder_sync(
+def test_an_instance_is_started_and_terminated_on_a_disk_without_locks_links_permissions_and_folder_sync(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     WeakDisk(
@@ -23,7 +23,7 @@ def test_an_instance_lives_and_is_terminated_on_a_disk_without_locks_links_permi
     run_everything(operator)
 
 
-def test_an_instance_lives_and_is_terminated_on_a_disk_whose_locks_are_mandatory(
+def test_an_instance_is_started_and_terminated_on_a_disk_whose_locks_are_mandatory(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     WeakDisk(monkeypatch, operator.folder, shared_reads=errno.EACCES)

@@ -137,7 +137,7 @@ class ProviderContract(ABC):
         provider.terminate(region, [created.cloud_id])
         assert provider.terminate(region, [created.cloud_id]) == {}
 
-    def test_an_unknown_id_does_not_keep_the_good_ones_alive(
+    def test_an_unknown_id_does_not_prevent_the_termination_of_the_others(
         self, provider: Provider, order: Order, region: str
     ) -> None:
         good = [

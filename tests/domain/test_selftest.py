@@ -13,9 +13,9 @@ from gpuctl.domain.resource import Resource
 from gpuctl.domain.safeguards import Mechanism, Safeguard, SafeguardStatus
 from gpuctl.domain.selftest import (
     CheckStatus,
+    check_leftovers,
     judge_extend,
     judge_gpu,
-    judge_left,
     judge_price,
     judge_replay,
     judge_tags,
@@ -119,9 +119,9 @@ def test_a_price_must_be_the_one_that_is_listed_now() -> None:
 
 
 def test_what_another_instance_needs_is_not_left_behind() -> None:
-    assert judge_left([GROUP], is_shared_needed=True).status == "ok"
-    assert judge_left([GROUP], is_shared_needed=False).status == "failed"
-    assert judge_left([VOLUME], is_shared_needed=True).status == "failed"
+    assert check_leftovers([GROUP], is_group_needed=True).status == "ok"
+    assert check_leftovers([GROUP], is_group_needed=False).status == "failed"
+    assert check_leftovers([VOLUME], is_group_needed=True).status == "failed"
 
 
 SUBSCRIPTION = "0a1b2c3d-1111-4222-8333-444455556666"

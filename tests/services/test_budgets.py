@@ -98,7 +98,7 @@ def test_another_states_instance_is_never_terminated_for_a_budget(operator: Oper
     assert operator.active == [other]
 
 
-def test_doctor_tells_how_every_limit_stands(operator: Operator) -> None:
+def test_doctor_shows_the_amount_and_limit_of_every_budget(operator: Operator) -> None:
     operator.provision("--name", "a", "--ttl", "60")
     budget(operator, "daily_usd = 0.50\nmonthly_usd = 50\n[budget.user.ana]\ndaily_usd = 0.60")
     document = [check for check in operator.json("doctor").json["checks"] if check["check"] == "budget"]

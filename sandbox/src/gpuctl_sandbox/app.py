@@ -86,8 +86,8 @@ class Sandbox:
     def _control(self, method: str, path: str, request: Request) -> Response:
         name, _, action = path.removeprefix("/").partition("/")
         for row in CLOUDS:
-            if row.name == name and (answer := row.control(self.clouds[name], method, action, request)) is not None:
-                return _json(*answer)
+            if row.name == name and (reply := row.control(self.clouds[name], method, action, request)) is not None:
+                return _json(*reply)
         return _json({"error": "no such path or method"}, 404)
 
 

@@ -38,10 +38,10 @@ class OperatedCloud(ABC):
         try:
             call = self._read(environ)
             with self._lock:
-                answer = self._answer(call)
+                reply = self._answer(call)
         except Refused as refusal:
-            answer = refusal.reply()
-        return answer(environ, start_response)
+            reply = refusal.reply()
+        return reply(environ, start_response)
 
     def calls(self) -> list[Json]:
         """The calls served since the last reset, oldest first; of very many, the last ten thousand."""

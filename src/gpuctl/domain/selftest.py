@@ -169,9 +169,9 @@ def judge_price(price: Price | None, listed: Decimal | None, today: date) -> Che
     return Check("price", CheckStatus.OK, f"${price.usd_per_hour:f}/h, known for {age} days and still listed", observed)
 
 
-def judge_left(resources: Sequence[Resource], *, is_shared_needed: bool) -> Check:
+def check_leftovers(resources: Sequence[Resource], *, is_group_needed: bool) -> Check:
     """Whether anything of the instance is left; what its state shares may stay while another instance needs it."""
-    left = [resource for resource in resources if not (resource.is_shared and is_shared_needed)]
+    left = [resource for resource in resources if not (resource.is_shared and is_group_needed)]
     observed: dict[str, Figure] = {"left": [resource.label for resource in left]}
     if left:
         return Check(

@@ -16,7 +16,7 @@ _FORMAT = 1
 
 
 class LocalPrices:
-    """Books of prices in one folder. What is in it can always be read anew from the clouds."""
+    """Books of prices in one folder. What is in it can always be read again from the clouds."""
 
     def __init__(self, folder: Path, disk: Disk | None = None) -> None:
         self._folder = folder

@@ -49,7 +49,7 @@ class Wiring:
     redactor: Redactor
     prompt: Prompt | None = None
     platform: Platform = field(default_factory=read_platform)
-    place: str | None = None
+    platform_name: str | None = None
     _state: "State | None" = field(default=None, init=False)
     _runtime: "Runtime | None" = field(default=None, init=False)
 
@@ -166,9 +166,9 @@ class Wiring:
     @cached_property
     def holder(self) -> str:
         """What this process is called in the leases of the state."""
-        if self.place is not None:
+        if self.platform_name is not None:
             # Two instances of a function may have the same host name and process number.
-            return f"{self.place} {os.urandom(4).hex()}"
+            return f"{self.platform_name} {os.urandom(4).hex()}"
         return f"{os.uname().nodename} process {os.getpid()}"
 
     @property

@@ -34,7 +34,7 @@ def open_reaper(wiring: Wiring, options: ReapOptions, *, is_attended: bool = Fal
         wiring.clock,
         options,
         is_attended,
-        wiring.place,
+        wiring.platform_name,
     )
 
 

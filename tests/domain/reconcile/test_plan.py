@@ -61,7 +61,7 @@ def created_elsewhere(record: Instance, launched_at: datetime) -> View:
     return view(seen_of(record, cloud_id="i-2", launched_at=launched_at), now=NOON + 40 * MINUTE)
 
 
-def test_an_instance_that_another_copy_of_the_state_created_after_the_record_ended_here_lives_to_its_deadline() -> None:
+def test_an_instance_that_another_copy_created_after_the_record_ended_here_runs_to_its_deadline() -> None:
     failed = an_instance(status=Status.FAILED)
     assert decided(failed, created_elsewhere(failed, NOON + 15 * MINUTE)) == [(ActionKind.REPORT, None)]
     late = view(seen_of(failed, cloud_id="i-2", launched_at=NOON + 15 * MINUTE), now=LATE)
@@ -395,5 +395,5 @@ def test_without_the_clouds_clock_no_orphan_is_terminated() -> None:
     assert (action.kind, action.unresolved) == (ActionKind.REPORT, True)
 
 
-def test_an_ended_stranger_is_nothing() -> None:
+def test_a_terminated_foreign_instance_needs_no_action() -> None:
     assert plan([], view(stranger(state=CloudState.ENDED), now=LATE), RULES) == []

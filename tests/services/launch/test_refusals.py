@@ -65,7 +65,7 @@ def test_where_no_refusal_was_a_lack_of_room_the_exit_code_is_not_5(operator: Op
     assert "not supported in your requested zone" in error["message"]
 
 
-def test_a_full_subnet_is_not_told_as_a_lack_of_instances(operator: Operator) -> None:
+def test_a_full_subnet_is_not_reported_as_a_lack_of_instances(operator: Operator) -> None:
     subnet = operator.cloud.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
     operator.wire.arm("RunInstances", refuse("InsufficientFreeAddressesInSubnet", 400, "The subnet has no addresses"))
     error = operator.provision("--subnet", subnet).json["error"]

@@ -66,8 +66,8 @@ def _repeat(
             f"Arguments on this idempotent request are inconsistent with arguments used in previous request(s) "
             f"for the client token {token}.",
         )
-    alive = {instance.id for instance in backend.all_instances() if instance.state != "terminated"}
-    if not alive.issuperset(earlier.instance_ids):
+    active = {instance.id for instance in backend.all_instances() if instance.state != "terminated"}
+    if not active.issuperset(earlier.instance_ids):
         return refusal(
             "IdempotentInstanceTerminated",
             f"The instance(s) {', '.join(earlier.instance_ids)} launched with the client token {token} "

@@ -78,14 +78,14 @@ class Lives:
         for reservation in list(backend.reservations.values()):
             for instance in list(reservation.instances):
                 before = self._lives.get(instance.id)
-                life = _lived(before, instance.state, now, cause)
-                self._lives[instance.id] = life
-                if life != before or life.state != "running":
-                    _write_times(instance, before, life, backend)
-                if life.state == "terminated" and now - life.since >= TAGS_VANISH_AFTER:
+                lifecycle = _lived(before, instance.state, now, cause)
+                self._lives[instance.id] = lifecycle
+                if lifecycle != before or lifecycle.state != "running":
+                    _write_times(instance, before, lifecycle, backend)
+                if lifecycle.state == "terminated" and now - lifecycle.since >= TAGS_VANISH_AFTER:
                     self._tags.setdefault(instance.id, dict(backend.tags.get(instance.id, {})))
                     backend.tags.pop(instance.id, None)
-                if life.state == "terminated" and now - life.since >= VANISHES_AFTER:
+                if lifecycle.state == "terminated" and now - lifecycle.since >= VANISHES_AFTER:
                     self._vanished.append(self._entry(instance, backend))
                     reservation.instances.remove(instance)
             if not reservation.instances:
@@ -93,8 +93,12 @@ class Lives:
 
     def powered_off_at(self, instance_id: str) -> datetime | None:
         """When that instance ended by powering itself off; None where it did not."""
-        life = self._lives.get(instance_id)
-        return life.since if life is not None and life.cause is ITSELF and life.state == "terminated" else None
+        lifecycle = self._lives.get(instance_id)
+        return (
+            lifecycle.since
+            if lifecycle is not None and lifecycle.cause is ITSELF and lifecycle.state == "terminated"
+            else None
+        )
 
     def instances(self, backends: list[Any]) -> list[dict[str, Any]]:
         """Every machine there ever was in these regions, oldest first, as plain values."""
@@ -102,7 +106,7 @@ class Lives:
         return sorted(self._vanished + shown, key=lambda entry: (entry["launched_at"], entry["id"]))
 
     def _entry(self, instance: Any, backend: Any) -> dict[str, Any]:
-        life = self._lives[instance.id]
+        lifecycle = self._lives[instance.id]
         return {
             "cloud": "aws",
             "region": backend.region_name,
@@ -111,7 +115,7 @@ class Lives:
             "instance_type": instance.instance_type,
             "tags": self._tags.get(instance.id) or dict(backend.tags.get(instance.id, {})),
             "launched_at": f"{instance.launch_time:%Y-%m-%dT%H:%M:%SZ}",
-            "ended_at": f"{life.since:%Y-%m-%dT%H:%M:%SZ}" if life.state == "terminated" else None,
+            "ended_at": f"{lifecycle.since:%Y-%m-%dT%H:%M:%SZ}" if lifecycle.state == "terminated" else None,
             "client_token": instance.client_token,
             "gpu_works": gpu_works(backend, instance.image_id, instance.instance_type),
             "ssh_from": ssh_from(instance, backend),
@@ -125,8 +129,8 @@ def _lived(before: _Life | None, state: str, now: datetime, cause: Cause) -> _Li
     return before if state == before.state else replace(before, state=state, since=now, cause=cause)
 
 
-def _write_times(instance: Any, before: _Life | None, life: _Life, backend: Any) -> None:
-    moment = life.since.astimezone(UTC).replace(tzinfo=None, microsecond=0)
+def _write_times(instance: Any, before: _Life | None, lifecycle: _Life, backend: Any) -> None:
+    moment = lifecycle.since.astimezone(UTC).replace(tzinfo=None, microsecond=0)
     if before is None:
         for interface in instance.network_interfaces:
             interface.attach_time = moment
@@ -134,13 +138,13 @@ def _write_times(instance: Any, before: _Life | None, life: _Life, backend: Any)
             device.attach_time = moment
             backend.volumes[device.volume_id].create_time = moment
             backend.volumes[device.volume_id].attachment.attach_time = moment
-    if life.state == "running" and life != before:
+    if lifecycle.state == "running" and lifecycle != before:
         instance.launch_time = moment
-    if life.state in ("stopped", "terminated"):
-        when = f" ({moment:%Y-%m-%d %H:%M:%S} GMT)" if life.cause.is_dated else ""
-        instance._reason = f"{life.cause.initiator}{when}"
-        instance.state_reason = StateReason(life.cause.message, life.cause.code)
-    if life.state == "terminated" and life != before:
+    if lifecycle.state in ("stopped", "terminated"):
+        when = f" ({moment:%Y-%m-%d %H:%M:%S} GMT)" if lifecycle.cause.is_dated else ""
+        instance._reason = f"{lifecycle.cause.initiator}{when}"
+        instance.state_reason = StateReason(lifecycle.cause.message, lifecycle.cause.code)
+    if lifecycle.state == "terminated" and lifecycle != before:
         _leave_nothing_behind(instance, backend)
 
 

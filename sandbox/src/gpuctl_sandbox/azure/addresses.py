@@ -20,7 +20,7 @@ def network(prefix: str, what: str) -> IPv4Network | IPv6Network:
 
 def check_rules(rules: Sequence[Json]) -> None:
     """Refuse rules that the network provider would not take."""
-    taken: dict[tuple[str, int], str] = {}
+    used: dict[tuple[str, int], str] = {}
     for rule in rules:
         body, name = rule["properties"], rule["name"]
         if not 100 <= body["priority"] <= 4096:
@@ -29,7 +29,7 @@ def check_rules(rules: Sequence[Json]) -> None:
                 "SecurityRuleInvalidPriority",
                 f"Security rule has invalid Priority. Value provided: {body['priority']} Allowed range 100-4096.",
             )
-        other = taken.setdefault((body["direction"], body["priority"]), name)
+        other = used.setdefault((body["direction"], body["priority"]), name)
         if other != name:
             raise Refusal(
                 400,
@@ -70,7 +70,7 @@ def _check_side(name: str, body: Json, side: str) -> None:
 def check_subnets(vnet: str, space: Sequence[str], subnets: Sequence[Json]) -> None:
     """Refuse subnets outside the network's space, too small ones, and ones that overlap."""
     spaces = [network(prefix, "addressSpace") for prefix in space]
-    seen: list[tuple[str, IPv4Network | IPv6Network]] = []
+    observed: list[tuple[str, IPv4Network | IPv6Network]] = []
     for subnet in subnets:
         for prefix in prefixes(subnet):
             here = network(prefix, f"subnet {subnet['name']}")
@@ -85,7 +85,7 @@ def check_subnets(vnet: str, space: Sequence[str], subnets: Sequence[Json]) -> N
                 raise Refusal(
                     400, "NetcfgInvalidSubnet", f"Subnet '{subnet['name']}' is not valid in virtual network '{vnet}'."
                 )
-            for name, other in seen:
+            for name, other in observed:
                 if here.overlaps(other):
                     raise Refusal(
                         400,
@@ -93,7 +93,7 @@ def check_subnets(vnet: str, space: Sequence[str], subnets: Sequence[Json]) -> N
                         f"Subnet '{subnet['name']}' is not valid because its IP address range overlaps with that of an "
                         f"existing subnet '{name}' in virtual network '{vnet}'.",
                     )
-            seen.append((subnet["name"], here))
+            observed.append((subnet["name"], here))
 
 
 def prefixes(subnet: Json) -> list[str]:
@@ -102,11 +102,11 @@ def prefixes(subnet: Json) -> list[str]:
     return [body["addressPrefix"]] if "addressPrefix" in body else list(body.get("addressPrefixes", []))
 
 
-def private_address(subnet: Json, taken: set[str]) -> str:
+def private_address(subnet: Json, used: set[str]) -> str:
     """The first free address: the cloud keeps the first four of each subnet for itself."""
     here = network(prefixes(subnet)[0], "subnet")
     for number in range(4, here.num_addresses - 1):
         address = str(here[number])
-        if address not in taken:
+        if address not in used:
             return address
     raise Refusal(400, "SubnetIsFull", f"Subnet {subnet['name']} does not have enough capacity for 1 IP addresses.")

@@ -51,11 +51,11 @@ class ArmCloud(OperatedCloud):
         with self._lock:
             self._settle(is_look=False)
             books = self._world.books
-            alive = [
+            active = [
                 lives.entry(resource, self._now()) | {"ssh_from": ssh_from(books, resource)}
                 for resource in books.resources(MACHINE)
             ]
-            return sorted([*self._world.ended, *alive], key=lambda item: (item["launched_at"], item["id"]))
+            return sorted([*self._world.ended, *active], key=lambda item: (item["launched_at"], item["id"]))
 
     def guests(self) -> list[Guest]:
         """Every virtual machine that exists, as those who log in find it."""

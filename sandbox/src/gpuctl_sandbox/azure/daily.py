@@ -88,22 +88,22 @@ class DailyTimers:
             self._machines.end_bill(machine, due)
 
     def _written(self, timer: Resource) -> None:
-        now, stood = self._world.now(), timer.hidden.get("next")
+        now, previous = self._world.now(), timer.hidden.get("next")
         timer.changed_at = now
         wanted = _next(timer.properties["dailyRecurrence"]["time"], now)
-        is_late = stood is not None and stood - now < _LATE
+        is_late = previous is not None and previous - now < _LATE
         is_short = wanted - now < _LEAD
         timer.hidden["next"] = wanted + _DAY if is_late or is_short else wanted
         if is_late and self._world.conditions.late_timer == "old time too":
-            timer.hidden["old"] = stood
+            timer.hidden["old"] = previous
         timer.properties |= {
             "createdDate": timer.properties.get("createdDate", rfc3339(now)),
             "provisioningState": "Succeeded",
             "uniqueIdentifier": timer.properties.get("uniqueIdentifier", str(uuid4())),
         }
 
-    def _check(self, name: str, region: str, said: Json) -> None:
-        machine = self._world.books.find(said["targetResourceId"])
+    def _check(self, name: str, region: str, body: Json) -> None:
+        machine = self._world.books.find(body["targetResourceId"])
         offered = self._world.conditions.offering(DAILY, REGIONS)
         if region not in offered:
             raise Refusal(
@@ -112,19 +112,19 @@ class DailyTimers:
                 f"The provided location '{region}' is not available for resource type '{DAILY}'. List of available "
                 f"regions for the resource type is '{','.join(offered)}'.",
             )
-        if said["taskType"] != "ComputeVmShutdownTask":
-            raise Refusal(400, "InvalidTaskType", f"The task type '{said['taskType']}' is not valid.", "taskType")
-        if not re.fullmatch(r"([01]\d|2[0-3])[0-5]\d", said["dailyRecurrence"]["time"]):
+        if body["taskType"] != "ComputeVmShutdownTask":
+            raise Refusal(400, "InvalidTaskType", f"The task type '{body['taskType']}' is not valid.", "taskType")
+        if not re.fullmatch(r"([01]\d|2[0-3])[0-5]\d", body["dailyRecurrence"]["time"]):
             raise Refusal(
                 400,
                 "InvalidScheduleTime",
-                f"The time '{said['dailyRecurrence']['time']}' is not of the form HHmm.",
+                f"The time '{body['dailyRecurrence']['time']}' is not of the form HHmm.",
                 "time",
             )
-        if said["timeZoneId"] != "UTC":
-            raise Refusal(400, "InvalidTimeZoneId", f"The sandbox knows no time zone '{said['timeZoneId']}': only UTC.")
+        if body["timeZoneId"] != "UTC":
+            raise Refusal(400, "InvalidTimeZoneId", f"The sandbox knows no time zone '{body['timeZoneId']}': only UTC.")
         if machine is None or machine.type != MACHINE:
-            raise Refusal(404, "ResourceNotFound", f"The target resource '{said['targetResourceId']}' was not found.")
+            raise Refusal(404, "ResourceNotFound", f"The target resource '{body['targetResourceId']}' was not found.")
         if not same(name, f"shutdown-computevm-{machine.name}"):
             raise Refusal(
                 400,

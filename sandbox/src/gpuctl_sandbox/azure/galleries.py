@@ -56,8 +56,8 @@ class Galleries:
         stored = {"storageProfile": {"osDiskImage": {"sizeInGB": image.size_gb, "hostCaching": "ReadWrite"}}}
         return self._entry(call, f"{image.id}/versions/{version}", version, stored)
 
-    def _entry(self, call: Call, place: str, name: str, said: Json) -> Json:
-        return {"id": place, "name": name, "location": "eastus", "properties": {**_STATE, **said}}
+    def _entry(self, call: Call, place: str, name: str, body: Json) -> Json:
+        return {"id": place, "name": name, "location": "eastus", "properties": {**_STATE, **body}}
 
     def _found(self, call: Call) -> tuple[Image, Mapping[str, Any]]:
         wanted = call.path.split("/versions")[0]

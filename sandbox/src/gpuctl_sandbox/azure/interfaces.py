@@ -75,15 +75,15 @@ class Interfaces:
     def _tags(self, parameters: Json) -> dict[str, str]:
         return {} if self._world.conditions.no_inline_tags else dict(parameters.get("tags", {}))
 
-    def _interface(self, nic: Resource, said: Json, configurations: list[Json]) -> Json:
-        made, taken = [], self._taken()
+    def _interface(self, nic: Resource, body: Json, configurations: list[Json]) -> Json:
+        created, used = [], self._taken()
         for number, configuration in enumerate(configurations):
             own, subnet = (
                 configuration["properties"],
                 self._subnet(configuration["properties"]["subnet"]["id"], nic.location),
             )
-            address = private_address(subnet, taken)
-            taken.add(address)
+            address = private_address(subnet, used)
+            used.add(address)
             properties = {
                 "provisioningState": "Succeeded",
                 "privateIPAddress": address,
@@ -95,18 +95,18 @@ class Interfaces:
             if "publicIPAddress" in own:
                 properties["publicIPAddress"] = own["publicIPAddress"]
             place = f"{nic.id}/ipConfigurations/{configuration['name']}"
-            made.append({"name": configuration["name"], "id": place, "etag": etag(), "properties": properties})
+            created.append({"name": configuration["name"], "id": place, "etag": etag(), "properties": properties})
         shown: Json = {
-            "ipConfigurations": made,
+            "ipConfigurations": created,
             "resourceGuid": str(uuid4()),
-            "enableAcceleratedNetworking": said.get("enableAcceleratedNetworking", False),
-            "enableIPForwarding": said.get("enableIPForwarding", False),
+            "enableAcceleratedNetworking": body.get("enableAcceleratedNetworking", False),
+            "enableIPForwarding": body.get("enableIPForwarding", False),
             "nicType": "Standard",
         }
-        if "networkSecurityGroup" in said:
-            if self._world.books.find(said["networkSecurityGroup"]["id"]) is None:
-                raise _no_such(said["networkSecurityGroup"]["id"])
-            shown["networkSecurityGroup"] = said["networkSecurityGroup"]
+        if "networkSecurityGroup" in body:
+            if self._world.books.find(body["networkSecurityGroup"]["id"]) is None:
+                raise _no_such(body["networkSecurityGroup"]["id"])
+            shown["networkSecurityGroup"] = body["networkSecurityGroup"]
         return shown
 
     def _attach(self, configuration: Json) -> None:
@@ -154,7 +154,7 @@ def detach(nic: Resource) -> None:
         nic.properties.pop(name, None)
 
 
-def check_address_sku(sku: Json, said: Json) -> None:
+def check_address_sku(sku: Json, body: Json) -> None:
     """Refuse a Basic address (what one without a sku is), and a Standard one that is not static."""
     if sku.get("name", "Basic") == "Basic":
         raise Refusal(
@@ -162,7 +162,7 @@ def check_address_sku(sku: Json, said: Json) -> None:
             "IPv4BasicSkuPublicIpCountLimitReached",
             "Cannot create more than 0 IPv4 Basic SKU public IP addresses for this subscription in this region.",
         )
-    if said.get("publicIPAllocationMethod", "Dynamic") != "Static":
+    if body.get("publicIPAllocationMethod", "Dynamic") != "Static":
         raise Refusal(
             400,
             "StandardSkuPublicIPAddressesMustBeStatic",

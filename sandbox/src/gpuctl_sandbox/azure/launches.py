@@ -72,9 +72,9 @@ class Launches:
         lives.born(machine, self._world.now())
         self._world.books.add(machine)
         self._world.books.add(disk)
-        made = [self._interfaces.make_inline(group, region, machine.id, item) for item in inline]
+        created = [self._interfaces.make_inline(group, region, machine.id, item) for item in inline]
         machine.properties["networkProfile"] = {
-            "networkInterfaces": named + [_reference(nic, item) for nic, item in zip(made, inline, strict=True)]
+            "networkInterfaces": named + [_reference(nic, item) for nic, item in zip(created, inline, strict=True)]
         }
         return machine
 
@@ -94,20 +94,20 @@ class Launches:
                 raise _fixed(place)
         self._resize(machine, body["properties"])
 
-    def check_patch(self, machine: Resource, said: Json) -> None:
+    def check_patch(self, machine: Resource, body: Json) -> None:
         """The same for a PATCH."""
         for place in _FIXED:
-            if _at(said, place) is not None and _at(said, place) != _at(machine.hidden["request"], place):
+            if _at(body, place) is not None and _at(body, place) != _at(machine.hidden["request"], place):
                 raise _fixed(place)
-        self._resize(machine, said)
+        self._resize(machine, body)
 
-    def _resize(self, machine: Resource, said: Json) -> None:
-        wanted = said.get("hardwareProfile", {}).get("vmSize")
+    def _resize(self, machine: Resource, body: Json) -> None:
+        wanted = body.get("hardwareProfile", {}).get("vmSize")
         if wanted is not None and not same(wanted, machine.properties["hardwareProfile"]["vmSize"]):
             machine.properties["hardwareProfile"] = {"vmSize": size_named(wanted, machine.location).name}
 
-    def _os_disk(self, machine: Resource, said: Json, image: Image) -> Resource:
-        os_disk = said["osDisk"]
+    def _os_disk(self, machine: Resource, body: Json, image: Image) -> Resource:
+        os_disk = body["osDisk"]
         name = os_disk.get("name") or f"{machine.name}_OsDisk_1_{uuid4().hex}"
         disk = Resource(machine.group, DISK, name, machine.location, self._world.now(), dict(machine.tags))
         if self._world.books.find(disk.id) is not None:
@@ -136,10 +136,10 @@ class Launches:
         disk.hidden["is_unnamed"] = not os_disk.get("name")
         return disk
 
-    def _properties(self, said: Json, image: Image, version: str, disk: Resource) -> Json:
-        os_disk = said["storageProfile"]["osDisk"]
+    def _properties(self, body: Json, image: Image, version: str, disk: Resource) -> Json:
+        os_disk = body["storageProfile"]["osDisk"]
         system: Json = {
-            name: value for name, value in said["osProfile"].items() if name not in ("customData", "adminPassword")
+            name: value for name, value in body["osProfile"].items() if name not in ("customData", "adminPassword")
         }
         system.setdefault("requireGuestProvisionSignal", True)
         system["secrets"] = []
@@ -147,9 +147,9 @@ class Launches:
         disk_id = disk.id.replace(disk.group.name, disk.group.name.upper()) if disk.hidden["is_unnamed"] else disk.id
         properties: Json = {
             "vmId": str(uuid4()),
-            "hardwareProfile": {"vmSize": size_named(said["hardwareProfile"]["vmSize"], "").name},
+            "hardwareProfile": {"vmSize": size_named(body["hardwareProfile"]["vmSize"], "").name},
             "storageProfile": {
-                "imageReference": {**said["storageProfile"]["imageReference"], "exactVersion": version},
+                "imageReference": {**body["storageProfile"]["imageReference"], "exactVersion": version},
                 "osDisk": {
                     "osType": "Linux",
                     "name": disk.name,
@@ -171,9 +171,9 @@ class Launches:
             "evictionPolicy",
             "billingProfile",
         ):
-            if name in said:
-                properties[name] = said[name]
-        if said.get("priority") == "Spot":
+            if name in body:
+                properties[name] = body[name]
+        if body.get("priority") == "Spot":
             properties.setdefault("evictionPolicy", "Deallocate")
             properties.setdefault("billingProfile", {"maxPrice": -1.0})
         return properties

@@ -84,10 +84,10 @@ def check_zones(zones: list[str], size: Size, region: str) -> None:
         )
 
 
-def check_price(said: Json, size: Size, price: float) -> None:
+def check_price(body: Json, size: Size, price: float) -> None:
     """Refuse a spot machine whose cap lies under the present price."""
-    cap = said.get("billingProfile", {}).get("maxPrice", -1)
-    if said.get("priority") == "Spot" and cap not in (-1, -1.0) and cap < price:
+    cap = body.get("billingProfile", {}).get("maxPrice", -1)
+    if body.get("priority") == "Spot" and cap not in (-1, -1.0) and cap < price:
         raise Refusal(
             409,
             "SpotPriceGreaterThanProvidedMaxPrice",

@@ -10,9 +10,9 @@ _STANDARD = "UseStandardSecurityType"
 _SINCE = "2025-11-01"
 
 
-def check_plan(said: Json | None, image: Image) -> None:
+def check_plan(body: Json | None, image: Image) -> None:
     """Refuse a machine that does not name the plan of its image, or names one where there is none."""
-    if image.plan and said is None:
+    if image.plan and body is None:
         raise Refusal(
             400,
             "VMMarketplaceInvalidInput",
@@ -28,9 +28,9 @@ def check_plan(said: Json | None, image: Image) -> None:
         )
 
 
-def check_security(said: Json, size: Size, image: Image, features: list[str]) -> None:
+def check_security(body: Json, size: Size, image: Image, features: list[str]) -> None:
     """Refuse what the size, the image or the subscription does not allow of a security profile."""
-    if said.get("encryptionAtHost"):
+    if body.get("encryptionAtHost"):
         target = "securityProfile.encryptionAtHost"
         if "EncryptionAtHost" not in features:
             raise invalid(
@@ -40,7 +40,7 @@ def check_security(said: Json, size: Size, image: Image, features: list[str]) ->
             )
         if "E" not in size.can:
             raise invalid(target, f"VM size {size.name} does not support Encryption at Host.")
-    kind = said.get("securityType")
+    kind = body.get("securityType")
     if "C" in size.can:
         raise Refusal(
             400,
@@ -59,17 +59,17 @@ def check_security(said: Json, size: Size, image: Image, features: list[str]) ->
         raise invalid(
             "securityProfile.securityType", f"The VM size or image does not support the security type '{kind}'."
         )
-    if "uefiSettings" in said and kind in (None, "Standard"):
+    if "uefiSettings" in body and kind in (None, "Standard"):
         raise invalid("securityProfile.uefiSettings", "UefiSettings needs the security type 'TrustedLaunch'.")
 
 
-def security_of(said: Json, size: Size, image: Image, features: list[str], api_version: str) -> Json:
+def security_of(body: Json, size: Size, image: Image, features: list[str], api_version: str) -> Json:
     """The security profile that the machine gets: what the call says, else what the subscription's default is."""
-    is_default = "securityType" not in said and BY_DEFAULT in features and api_version >= _SINCE
+    is_default = "securityType" not in body and BY_DEFAULT in features and api_version >= _SINCE
     if is_default and _can_be_trusted(size, image):
         settings = {"secureBootEnabled": True, "vTpmEnabled": True}
-        return {**said, "securityType": "TrustedLaunch", "uefiSettings": settings}
-    return said
+        return {**body, "securityType": "TrustedLaunch", "uefiSettings": settings}
+    return body
 
 
 def has_secure_boot(profile: Json) -> bool:

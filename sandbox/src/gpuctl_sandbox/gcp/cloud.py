@@ -117,8 +117,8 @@ class ComputeCloud(OperatedCloud):
         entry: Json = {"service": "gcp", "action": "", "region": "", "method": call.http, "path": call.path}
         self._calls.append(entry)
         if projects.owns(call.path):
-            entry["action"], answer = projects.performed(call, self._world.conditions)
-            return answer
+            entry["action"], reply = projects.performed(call, self._world.conditions)
+            return reply
         call = self._discovery.find(call)
         entry |= {"action": call.method, "region": ZONES.get(call.names.get("zone", ""), call.names.get("region", ""))}
         own = call.names.get("project") in (PROJECT, NUMBER)

@@ -62,8 +62,8 @@ def parts_of_user_data(user_data: str) -> dict[str, str]:
 
 def keys_of_cloud_config(text: str) -> list[str]:
     """The entries of `ssh_authorized_keys`."""
-    found = _KEYS.search(text)
-    return [line.strip().removeprefix("- ").strip() for line in found[1].splitlines()] if found else []
+    matches = _KEYS.search(text)
+    return [line.strip().removeprefix("- ").strip() for line in matches[1].splitlines()] if matches else []
 
 
 def public_keys(lines: Iterable[str]) -> list[str]:

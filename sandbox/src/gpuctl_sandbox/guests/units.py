@@ -136,7 +136,7 @@ def _settings(unit: Path) -> dict[str, str]:
 
 
 def _seconds(span: str) -> float:
-    found = _SPAN.fullmatch(span)
-    if found is None:
+    matches = _SPAN.fullmatch(span)
+    if matches is None:
         return 0.0
-    return float(found[1]) * (60 if found[2] == "min" else 1)
+    return float(matches[1]) * (60 if matches[2] == "min" else 1)

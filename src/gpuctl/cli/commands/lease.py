@@ -39,7 +39,7 @@ def command(
     user: Annotated[str | None, option(USER, "Owner [default: login name]")] = None,
     task: Annotated[str | None, option(TASK, "Task label")] = None,
     purpose: Annotated[str | None, option(TEXT, "Purpose (free text) [default: from the pool]")] = None,
-    wait: Annotated[bool, flag("Wait for a free instance until it is ready", "--wait/--no-wait")] = True,
+    wait: Annotated[bool, flag("Wait until an instance is free and ready", "--wait/--no-wait")] = True,
     timeout: options.Timeout = READY_WITHIN,
 ) -> Result:
     """Lease an idle instance of a pool, or a new instance if none is idle.

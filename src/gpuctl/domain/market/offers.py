@@ -116,7 +116,7 @@ class Mismatch(StrEnum):
 
     GPU_MODEL = "with another GPU"
     GPU_COUNT = "with fewer GPUs"
-    GPU_MEMORY = "with less memory in a GPU"
+    GPU_MEMORY = "with less GPU memory"
     REGION = "in other regions"
     RETIRED = "retired"
     IMAGE = "without an image that has a driver for its GPU"

@@ -88,13 +88,15 @@ def spent_between(instance: Instance, since: datetime | None, until: datetime) -
 
     `since` of None means from the beginning. A minimum billing time counts at the launch.
     """
-    end, rest = instance.terminated_at, powered_off_since(instance)
+    end, powered_off_at = instance.terminated_at, powered_off_since(instance)
     span = _billed(instance, end, since, until)
-    on = _billed(instance, min(rest, end or rest) if rest else end, since, until)
+    compute_span = _billed(
+        instance, min(powered_off_at, end or powered_off_at) if powered_off_at else end, since, until
+    )
     return Cost(
-        _amount(instance.price, on, instance),
+        _amount(instance.price, compute_span, instance),
         _amount(instance.disk_price, span, instance),
-        _amount(instance.address_price, on if instance.billing.releases_address else span, instance),
+        _amount(instance.address_price, compute_span if instance.billing.releases_address else span, instance),
     )
 
 

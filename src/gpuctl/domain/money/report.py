@@ -153,7 +153,7 @@ def cost_summary(records: Sequence[Instance], now: datetime, since: datetime | N
 
 
 def groups(records: Iterable[Instance], side: str, now: datetime, since: datetime | None = None) -> list[UsageGroup]:
-    """The instances grouped by a side (one of SIDES, `day`, or `tag:KEY`), the dearest first, days in their order.
+    """The instances grouped by a side (one of SIDES, `day`, or `tag:KEY`), most expensive first, days in their order.
 
     An instance counts in every day it existed, with the part of its cost that fell on it; UTC days, none left out in
     between. By user, task and purpose an instance of a pool counts for each of its leases with the cost of that time;

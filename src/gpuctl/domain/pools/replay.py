@@ -96,7 +96,7 @@ class PolicyController:
         self._learned = Learned(start_s, setup.boot_s, setup.tick_s) if learns else None
         self._start_s, self._excess = start_s, 0
 
-    def target(self, arrivals: int, peak: int, waiting: int, busy: int, alive: int) -> int:
+    def target(self, arrivals: int, peak: int, waiting: int, busy: int, active: int) -> int:
         """Demand and spares; for `always:N` exactly N."""
         if self.initial:
             return self.initial
@@ -178,7 +178,7 @@ class _Run:
         # (instant, whether a job ends; else a boot ends)
         self.events: list[tuple[float, bool]] = []
         self.busy = self.booting = 0
-        self.alive = initial
+        self.active = initial
         self.instance_s = self.today_s = 0.0
         self.counted_s = jobs[0].arrival_s
         self.last_s = since_s
@@ -213,14 +213,14 @@ class _Run:
 
     def _advance(self, now_s: float) -> None:
         if now_s > self.last_s:
-            self.instance_s += self.alive * (now_s - self.last_s)
-            self.peak = max(self.peak, self.alive)
-            if not self.counts or self.counts[-1][1] != self.alive:
-                self.counts.append((self.last_s, self.alive))
+            self.instance_s += self.active * (now_s - self.last_s)
+            self.peak = max(self.peak, self.active)
+            if not self.counts or self.counts[-1][1] != self.active:
+                self.counts.append((self.last_s, self.active))
             self.last_s = now_s
         if self.setup.day_limit_s is not None:
             day_s = max(self.counted_s, now_s // _DAY_S * _DAY_S)
-            self.today_s = self.today_s * (day_s == self.counted_s) + self.alive * (now_s - day_s)
+            self.today_s = self.today_s * (day_s == self.counted_s) + self.active * (now_s - day_s)
             self.counted_s = now_s
 
     def _arrive(self, job: Job) -> None:
@@ -241,12 +241,12 @@ class _Run:
         else:
             self.busy -= 1
             if self.setup.one_shot:
-                self.alive -= 1
+                self.active -= 1
                 return
         if self.waiting:
             self._start(self.waiting.popleft(), now_s)
         elif self.controller.idle_limit_s == 0:
-            self.alive -= 1
+            self.active -= 1
         else:
             self.idle.append(now_s)
 
@@ -258,15 +258,15 @@ class _Run:
 
     def _tick(self, now_s: float) -> None:
         waiting, controller = len(self.waiting), self.controller
-        target = controller.target(self.arrivals, self.demand_peak, waiting, self.busy, self.alive)
+        target = controller.target(self.arrivals, self.demand_peak, waiting, self.busy, self.active)
         target = int(min(target, self.limit))
-        while self.alive < target and self._may_launch():
+        while self.active < target and self._may_launch():
             self._launch(now_s)
         limit_s = controller.idle_limit_s
         if limit_s is not None:
-            while self.idle and self.alive > target and now_s - self.idle[0] >= limit_s:
+            while self.idle and self.active > target and now_s - self.idle[0] >= limit_s:
                 self.idle.popleft()
-                self.alive -= 1
+                self.active -= 1
         self.arrivals, self.demand_peak = 0, waiting + self.busy
 
     def _next_day_s(self) -> float:
@@ -276,11 +276,11 @@ class _Run:
     def _may_launch(self) -> bool:
         limit_s = self.setup.day_limit_s
         planned_s = self.today_s + self.booting * self.setup.boot_s
-        return self.alive < self.limit and (limit_s is None or planned_s < limit_s)
+        return self.active < self.limit and (limit_s is None or planned_s < limit_s)
 
     def _launch(self, now_s: float) -> None:
         self.booting += 1
-        self.alive += 1
+        self.active += 1
         heappush(self.events, (now_s + self.setup.boot_s, False))
 
 

@@ -115,7 +115,7 @@ def _end(clients: AwsClients, trial: DiagnosedInstance) -> Finding:
 
 def _quota(clients: AwsClients, trial: DiagnosedInstance) -> Finding:
     if clients.connection.sandbox_url is not None:
-        return Finding("quota", Verdict.OK, "the sandbox's AWS sets no quota")
+        return Finding("quota", Verdict.OK, "the emulated AWS has no quota")
     need = trial.kind.vcpus
     family = _family(trial.kind.name, Market.ON_DEMAND)
     code = _QUOTAS.get((family, Market.ON_DEMAND))

@@ -47,7 +47,7 @@ def prepare_roles(core: Any, connection: Connection, region: str) -> None:
 
 
 def deciding_profile(core: Any) -> str | None:
-    """The profile that the credentials come from: named, or by AWS_PROFILE; None where keys in variables go first."""
+    """The profile that supplies the credentials, selected by name or AWS_PROFILE; None for keys in variables."""
     name: str | None = core.get_config_variable("profile")
     if name is None or core.instance_variables().get("profile") is not None:
         return name

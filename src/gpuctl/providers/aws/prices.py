@@ -77,7 +77,7 @@ class AwsPriceList:
         return {str(entry.get("InstanceType")) for entry in entries}
 
     def _spot(self, region: str, offered: Sequence[str]) -> dict[PriceKey, Decimal]:
-        """The price in the dearest zone of each type: nobody knows yet in which zone an instance will be."""
+        """The price in the most expensive zone of each type: nobody knows yet in which zone an instance will be."""
         now = self._retry.now()
         newest: dict[tuple[str, str], tuple[datetime, Decimal]] = {}
         entries = self._entries(

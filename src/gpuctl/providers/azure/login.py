@@ -170,7 +170,7 @@ def _reasons(text: str) -> Iterator[str]:
 
 def _hint_of(refusal: str) -> str:
     if "client secret" in refusal.casefold() or "AADSTS700027" in refusal:
-        return "give the application a new secret or certificate, and set AZURE_CLIENT_SECRET anew"
+        return "give the application a new secret or certificate, and set AZURE_CLIENT_SECRET again"
     return "az login"
 
 

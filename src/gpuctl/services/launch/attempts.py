@@ -47,7 +47,7 @@ class Attempts:
     prepared: Prepared
     runtime: Runtime
     state_id: str
-    made: list[Instance]
+    created: list[Instance]
     agree: Agree
     failed_placements: list[FailedPlacement] = field(default_factory=list)
     may_go_on: bool = True
@@ -94,7 +94,7 @@ class Attempts:
         if observed.exists:
             self._delete_leftovers(observed.cloud_id, launchable)
         else:
-            self.made[:] = [created for created in self.made if created.cloud_id != observed.cloud_id]
+            self.created[:] = [record for record in self.created if record.cloud_id != observed.cloud_id]
         return self.send_attempts(following)
 
     def _after_first(self) -> Iterator[Placement]:
@@ -120,7 +120,7 @@ class Attempts:
         if result.error is not None and result.outcome is not Outcome.UNKNOWN:
             self.prepared.refusals.add(launchable.placement, result.error)
         if result.outcome is not Outcome.REFUSED:
-            self.made.append(with_result(record, result, launchable))
+            self.created.append(with_result(record, result, launchable))
         return result
 
     def _after_refusal(self, record: Instance, result: CreateResult, launchable: Launchable) -> Instance | None:

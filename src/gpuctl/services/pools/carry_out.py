@@ -78,7 +78,7 @@ def _stopping(record: Instance, action: PoolAction, now: datetime) -> Instance:
         raise NotFree(f"{record.label} is {record.status}")
     if lease is not None:
         if lease.lapse(now) is None:
-            raise NotFree(f"{record.label} is on lease")
+            raise NotFree(f"{record.label} is leased")
         return ended(record, lease.id, now, is_dirty=True, reason=action.because)
     is_same = record.pool is not None and planned.pool is not None and record.pool.leases == planned.pool.leases
     if lease_of(planned) is not None or not is_same or not (is_idle(record) or is_starting(record)):

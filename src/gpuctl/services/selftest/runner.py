@@ -8,7 +8,7 @@ from functools import partial
 
 from gpuctl.domain.instance import Instance, Outcome, Reason, Status
 from gpuctl.domain.reconcile.actions import scope_of
-from gpuctl.domain.selftest import Check, CheckStatus, Figure, judge_left
+from gpuctl.domain.selftest import Check, CheckStatus, Figure, check_leftovers
 from gpuctl.errors import CloudError, GpuctlError, StateLockedError, StateUnusableError, UnresolvedError
 from gpuctl.services.launch.emergency import end_interrupted, unwritten
 from gpuctl.services.launch.launchable import Agree
@@ -204,8 +204,8 @@ class _Runner:
     def _check_leftovers(self, subject: Subject) -> Check:
         started = self._runtime.clock.elapsed()
         while True:
-            is_needed = self._close_ingress(subject)
-            check = judge_left(subject.resources(), is_shared_needed=is_needed)
+            is_group_needed = self._close_ingress(subject)
+            check = check_leftovers(subject.resources(), is_group_needed=is_group_needed)
             if check.status is _OK or self._runtime.clock.elapsed() - started >= LEFT_WITHIN:
                 return check
             self._runtime.clock.sleep(LEFT_EVERY)

@@ -83,13 +83,13 @@ def record_item(record: Instance, version: int, number: str) -> Item:
 def archive_items(record: Instance) -> list[Item]:
     """An archived record: itself by month and end, where it is by its ID, and by its name."""
     month, at = f"{ended_at(record).astimezone(UTC):%Y-%m}", _sortable(ended_at(record))
-    place = {"month": {"S": month}, "at": {"S": f"{at}#{record.id}"}}
+    position = {"month": {"S": month}, "at": {"S": f"{at}#{record.id}"}}
     items = [
         {**key(month_of(month), f"{at}#{record.id}"), "id": {"S": record.id}, "body": body_value(body_of(record))},
-        {**key(ARCHIVED, record.id), **place, **({"name": {"S": record.name}} if record.name else {})},
+        {**key(ARCHIVED, record.id), **position, **({"name": {"S": record.name}} if record.name else {})},
     ]
     if record.name:
-        items.append({**key(f"name#{record.name}", record.id), **place})
+        items.append({**key(f"name#{record.name}", record.id), **position})
     return items
 
 
@@ -106,9 +106,9 @@ def since_key(since: datetime) -> str:
 def actions_of(write: Write, serial: int | None) -> list[Item]:
     """The actions of that write; `serial` numbers new records."""
     actions = [_header_action(write)]
-    for place, (name, (version, record)) in enumerate(write.change.items()):
+    for position, (name, (version, record)) in enumerate(write.change.items()):
         if version is None:
-            item = record_item(record, 1, f"{serial or 0:015}{place:05}")
+            item = record_item(record, 1, f"{serial or 0:015}{position:05}")
             actions.append({"Put": {"Item": item, "ConditionExpression": "attribute_not_exists(p)"}})
         else:
             actions.append(

@@ -43,7 +43,7 @@ def replay_result(options: Replay) -> Result:
         raise UsageError("--work must be above zero")
     if options.finish_by < options.work:
         raise UsageError(
-            f"--finish-by must be at least the work, not `{exact(options.finish_by)}`",
+            f"--finish-by must be at least the duration of --work, not `{exact(options.finish_by)}`",
             hint=f"add `--finish-by {exact(2 * options.work)}`",
         )
     trace = _trace(options.path)

@@ -79,7 +79,7 @@ def _exit_codes() -> Sequence[Part]:
         Part("With -o json, `error.code` names the kind of failure:", _CODES),
         Part(
             "If several instances were requested and all of them failed with the same code, it is that code. If only "
-            "some of them failed, or the codes differ, it is 8."
+            "some of them failed, or the codes differ, the exit code is 8."
         ),
     )
 

@@ -60,7 +60,7 @@ def own_program(environ: Mapping[str, str]) -> tuple[str, ...]:
     script = Path(sys.executable).with_name("gpuctl")
     if is_cached(script, environ):
         raise UsageError(
-            f"`{script}` is in a cache folder, where a schedule cannot rely on it",
+            f"`{script}` is in a cache folder and may be deleted, so a schedule cannot use it",
             hint=f"install it first: uv tool install {NAME}, or pipx install {NAME}",
         )
     if os.access(script, os.X_OK):

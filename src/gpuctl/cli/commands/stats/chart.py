@@ -17,7 +17,7 @@ _STYLE = ".on-demand{fill:#2f6fde}.spot{fill:#14b8a6}"
 
 
 def chart(report: UsageReport) -> str:
-    """The picture's text. Of very many bars the dearest are drawn and the rest is one; days are all drawn."""
+    """The picture's text. Of very many bars the most expensive are drawn and the rest is one; days are all drawn."""
     side = report.side or DAY
     shown = list(report.groups) if side == DAY else _with_rest_summed(report.groups)
     height = _TOP + _BOTTOM + (_PLOT if side == DAY else _ROW * max(len(shown), 1))

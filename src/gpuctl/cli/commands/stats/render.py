@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-_SHOWN = Decimal("0.01")
+_LEAST_WORTH_SHOWING = Decimal("0.01")
 _LONGEST_BAR = 40
 
 
@@ -54,7 +54,7 @@ def _lines(report: UsageReport) -> list[tuple[str, str, str]]:
     if report.each is not None:
         average = f"average of terminated instances, {figures.average_duration_h:.2f} hours long"
         lines.append(("each", money(report.each), average))
-    if figures.always_on_cost >= _SHOWN and figures.savings >= 0:
+    if figures.always_on_cost >= _LEAST_WORTH_SHOWING and figures.savings >= 0:
         against = f"{figures.savings_percent:.1f} % less than always on ({money(figures.always_on_cost)}), compute only"
         lines.append(("saved", money(figures.savings), against))
     return lines
