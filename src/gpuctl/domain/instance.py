@@ -257,7 +257,7 @@ class Observed(Value):
 
     `ready`: the provider calls it usable; None if unknown. `ended_at` and `end_reason`: set where the provider reports
     them. `tags`: all of them, also foreign ones. `instance_type` is empty for a remnant. `bills_when_stopped`: powered
-    off, and billed as before. `tells_addresses`: whether its addresses were requested.
+    off, and billed as before. `reports_addresses`: whether its addresses were requested.
     """
 
     provider: ProviderName

@@ -21,7 +21,7 @@ def addresses_of(clients: AzureClients, machine: Mapping[str, Any]) -> dict[str,
     return {
         "public_ip": ip_address or None,
         "private_ip": inner.get("privateIPAddress") or None,
-        "tells_addresses": True,
+        "reports_addresses": True,
     }
 
 
