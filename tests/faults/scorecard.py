@@ -358,7 +358,7 @@ GATES = (
         "lost, done twice = 0",
         _alone(lambda: shared.shared_changes(4, 20)),
         _alone(lambda: shared.shared_changes(16, 200)),
-        _alone_under(shared.shared_changes, "written without its version", 4, 10),
+        _alone_under(shared.shared_changes, "written without its version", 4, 10, 20),
         shared.missing,
     ),
     Gate(

@@ -49,7 +49,7 @@ def test_old_records_leave_for_a_file_and_stats_says_from_when_it_counts(with_hi
     after = with_history.json("stats").json
     assert (before["completeSince"], after["completeSince"]) == (None, "2026-10-25T12:00:00Z")
     assert after["statistics"]["totalProvisioned"] == before["statistics"]["totalProvisioned"] - 1
-    assert "counted from 2026-10-25 on" in with_history.run("stats").err
+    assert "totals are complete since 2026-10-25" in with_history.run("stats").err
 
 
 def test_a_second_time_adds_to_the_file(with_history: Operator) -> None:

@@ -79,7 +79,7 @@ def test_what_was_just_created_and_is_not_found_yet_is_waited_for(
     def pause(_: object, span: timedelta) -> None:
         operator.clock.sleep(span)
 
-    monkeypatch.setattr("gpuctl.providers.azure.client.Clients.pause", pause)
+    monkeypatch.setattr("gpuctl.providers.azure.client.AzureClients.pause", pause)
     azure_cloud.set(reference_lag_s=lag)
     ran = operator.json("provision", T4, "--region", "eastus")
     assert (ran.code, ran.instance["status"]) == (0, "READY")

@@ -108,7 +108,7 @@ class TestAzure(ProviderContract):
     def test_an_instance_that_takes_its_time_is_made_all_the_same(
         self, provider: AzureProvider, order: Order, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(creation, "_MACHINE_WITHIN_S", 0.05)
+        monkeypatch.setattr(creation, "_VM_WITHIN_S", 0.05)
         self.arm.break_next("StuckOperation", type="Microsoft.Compute/virtualMachines", method="PUT")
         created = provider.create(order)
         assert (created.state, created.ready) == (CloudState.PENDING, False)

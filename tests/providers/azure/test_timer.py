@@ -193,7 +193,7 @@ def test_a_deadline_is_moved_without_a_write_to_an_instance_that_is_being_create
     monkeypatch: pytest.MonkeyPatch,
     update: str,
 ) -> None:
-    monkeypatch.setattr(creation, "_MACHINE_WITHIN_S", 0.05)
+    monkeypatch.setattr(creation, "_VM_WITHIN_S", 0.05)
     arm.set(update_while_creating=update, no_timer_while_creating=False)
     arm.break_next("StuckOperation", type="Microsoft.Compute/virtualMachines", method="PUT")
     provider.create(order)

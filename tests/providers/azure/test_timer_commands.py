@@ -147,7 +147,7 @@ def test_an_extend_that_the_timer_serves_as_it_stands_needs_no_write_to_it(
 def test_an_instance_that_takes_its_time_is_written_to_once_and_not_while_it_is_made(
     operator: Operator, azure_cloud: LoopbackAzure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gpuctl.providers.azure.create._MACHINE_WITHIN_S", 0.05)
+    monkeypatch.setattr("gpuctl.providers.azure.create._VM_WITHIN_S", 0.05)
     azure_cloud.break_next("StuckOperation", type="Microsoft.Compute/virtualMachines", method="PUT")
     assert operator.json(*T4, "--timeout", "40s", "--keep").code == 8
     assert written(operator) == [1, 0, 0]
