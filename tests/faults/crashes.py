@@ -41,16 +41,19 @@ def crash_points(
     conditions: Sequence[str] = CONDITIONS,
     kind: type[Scenario] = Scenario,
     at: Sequence["Point"] = (),
+    start: int = 0,
 ) -> Score:
     """A1: every command, killed at every cloud call in every phase, and at every step of every file write.
 
     `share` takes every so-manieth point, from another start in each condition; or only the points `at` are taken.
+    The points come in order from number `start` on, and those before it last: a broken rule shows sooner.
     """
     score = Score()
     for command in commands:
         for number, condition in enumerate(conditions):
             kill_points = list(at or points(world, command, condition, kind))
-            for point in kill_points[number % share :: share]:
+            rotated = kill_points[start:] + kill_points[:start]
+            for point in rotated[number % share :: share]:
                 with world.scenario(mutants, kind) as scenario:
                     score.add(f"{command}, {condition}, {point}", _killed(scenario, command, condition, point))
                 if score.has_failed_as(mutants):

@@ -95,11 +95,25 @@ GATES = (
         "killed at each cloud call (before, after its effect, after its answer) and each step of a write; "
         "no lag, 60 s lag, lost reply",
         "leaks, duplicates, lost records, lies = 0",
-        lambda world: crashes.crash_points(world, share=40),
+        lambda world: crashes.crash_points(world, share=80),
         crashes.crash_points,
-        _under(crashes.crash_points, "record after create", share=3, commands=["provision"], conditions=["no lag"])
-        | _under(crashes.crash_points, "no client token", share=3, commands=["provision"], conditions=["lost reply"])
-        | _under(crashes.crash_points, "no grace", share=3, commands=["provision"], conditions=["60 s lag"]),
+        _under(
+            crashes.crash_points,
+            "record after create",
+            share=3,
+            commands=["provision"],
+            conditions=["no lag"],
+            start=48,
+        )
+        | _under(
+            crashes.crash_points,
+            "no client token",
+            share=3,
+            commands=["provision"],
+            conditions=["lost reply"],
+            start=24,
+        )
+        | _under(crashes.crash_points, "no grace", share=3, commands=["provision"], conditions=["60 s lag"], start=27),
     ),
     Gate(
         "A2",
@@ -140,7 +154,9 @@ GATES = (
         "leaks, parts left behind, duplicates, lost records, lies = 0",
         lambda world: azure.azure_crash_points(world, share=100),
         lambda world: azure.azure_crash_points(world, share=4),
-        _under(azure.azure_crash_points, "remnants passed over", commands=["provision"], conditions=["no lag"]),
+        _under(
+            azure.azure_crash_points, "remnants passed over", commands=["provision"], conditions=["no lag"], start=23
+        ),
     ),
     Gate(
         "A7",
