@@ -276,7 +276,8 @@ MUTANTS: dict[str, Break] = {
         "gpuctl.services.pools.launch:refuse_over_max", ("if _count(pool, records) > pool.max:", "if False:")
     ),
     "launches of a killed tick not counted": edited(
-        "gpuctl.domain.pools.leasing:members", ("if record.is_active and", "if record.is_active and record.cloud_id and")
+        "gpuctl.domain.pools.leasing:members",
+        ("if record.is_active and", "if record.is_active and record.cloud_id and"),
     ),
     "pool budget not checked when it is spent": edited(
         "gpuctl.services.pools.launch:admission", ("refuse_over_pool_budget(pool, records, now, origin)", "pass")

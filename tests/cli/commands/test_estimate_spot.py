@@ -53,7 +53,10 @@ def test_without_starts_a_hundred_of_them_are_spread_over_the_trace(buyer: Opera
         (("g4dn.xlarge", "--spot-trace", "TRACE", "--work", "1h", "--finish-by", "2h"), "either TYPE or --spot-trace"),
         (("--spot-trace", "TRACE", "--work", "1h"), "needs --work and --finish-by"),
         (("--spot-trace", "TRACE", "--work", "0s", "--finish-by", "2h"), "--work must be above zero"),
-        (("--spot-trace", "TRACE", "--work", "3h", "--finish-by", "2h"), "--finish-by must be at least the duration of --work"),
+        (
+            ("--spot-trace", "TRACE", "--work", "3h", "--finish-by", "2h"),
+            "--finish-by must be at least the duration of --work",
+        ),
         (("--spot-trace", "nowhere.csv", "--work", "1h", "--finish-by", "2h"), "cannot be read: No such file"),
         (("--spot-trace", "TRACE", "--work", "1h", "--finish-by", "2h", "--start", "-1"), "--start must be"),
         (("--spot-trace", "TRACE", "--work", "1h", "--finish-by", "2h", "--spot-share", "0"), "--spot-share must be"),
