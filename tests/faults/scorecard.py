@@ -220,8 +220,8 @@ GATES = (
     ),
     Gate(
         "B4",
-        "two copies of one state on two computers: extends, reaps and restored backups of both in any order, with lost "
-        "replies, deaths, credentials that no longer work, another `max_ttl`, and extends at the same time, or between "
+        "two copies of one state on two computers, which extend, reap and restore backups in random order, with lost "
+        "replies, killed processes, expired credentials, different `max_ttl`, and extends at the same time or between "
         "a listing and the decision",
         "terminated early, not terminated = 0",
         _alone(lambda: copies.copied_states(60)),
@@ -465,9 +465,9 @@ GATES = (
     ),
     Gate(
         "G11",
-        "two reapers at once on a state in PostgreSQL, and a hook that is told of each end; in every other round one "
-        "of them is killed",
-        "told twice without a kill, never told = 0",
+        "two simultaneous reapers on a state in PostgreSQL with a hook for terminations; in every second round one "
+        "reaper is killed",
+        "called twice without a kill, never called = 0",
         lambda world: teams.hooks_of_a_team(world, 1),
         lambda world: teams.hooks_of_a_team(world, 30),
         _under(teams.hooks_of_a_team, "hooks called without their lease", 24),

@@ -14,8 +14,8 @@ from gpuctl.errors import NotReadyError
 LEASE = timedelta(minutes=5)
 # Until a failed attempt to continue the work is repeated.
 PAUSE_AFTER_FAILURE = timedelta(minutes=5)
-# Reasons of gpuctl's own, after which the work is to go on: whoever gives the work up says so in the record.
-_NOT_THE_END = frozenset({Reason.TIMEOUT, Reason.REFUSED, Reason.ABANDONED, Reason.CANCELLED})
+# gpuctl terminated the instance, but the work continues unless its record says that it was given up.
+_CONTINUED_AFTER = frozenset({Reason.TIMEOUT, Reason.REFUSED, Reason.ABANDONED, Reason.CANCELLED})
 
 # Whether the process of that name is known to be gone.
 IsGone = Callable[[str], bool]
@@ -101,7 +101,7 @@ def goes_on(record: Instance, now: datetime) -> bool:
     work = work_of(record)
     if work is None or work.is_over or record.is_active or now >= work.finish_by:
         return False
-    return is_lost(record) or record.reason in _NOT_THE_END or is_cut_short(record)
+    return is_lost(record) or record.reason in _CONTINUED_AFTER or is_cut_short(record)
 
 
 def is_cut_short(record: Instance) -> bool:

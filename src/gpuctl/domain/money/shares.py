@@ -29,7 +29,7 @@ def shares(record: Instance, now: datetime) -> list[Instance]:
         return [record]
     divided = _divided(record.pool, record.launched_at, record.terminated_at or now)
     first, *later = [(share.start, _part(record, record.pool, share)) for share in divided]
-    # The least that is billed is due at the launch, from whoever has the instance then.
+    # The minimum billing time is charged to the lease during which the instance was launched.
     paid_until = record.launched_at + record.billing.minimum
     by_second = record.billing.model_copy(update={"minimum": _NOTHING})
     return [

@@ -189,7 +189,7 @@ class DynamoEngine:
             raise no_longer_target(self.location)
 
     def _create_table(self) -> None:
-        """Create the table unless it is there, and wait until it can be used, whoever creates it."""
+        """Create the table unless it exists, and wait until it is active, also if another process creates it."""
         try:
             self._table.call("describe_table")
         except ClientError:
