@@ -6,10 +6,11 @@ const { spawn } = require('node:child_process')
 // The runner signals this process only. gpuctl must receive the signal to terminate what it started.
 function run (words, env, stdout) {
   return new Promise((resolve) => {
+    // Before the start: a signal that came between the two would end this process and leave gpuctl running.
+    for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
     const child = spawn('gpuctl', words, { env: { ...process.env, ...env }, stdio: ['ignore', stdout, 'inherit'] })
     const chunks = []
     if (child.stdout) child.stdout.on('data', (chunk) => chunks.push(chunk))
-    for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
     child.on('error', (error) => {
       const missing = 'gpuctl is not installed: install it in an earlier step'
       report('error', error.code === 'ENOENT' ? missing : error.message)
